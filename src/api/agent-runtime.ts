@@ -1,0 +1,172 @@
+import '../disposable.ts'
+import { AgentError, abortError } from '../errors.ts'
+import { type AnyEvent, isEnd } from '../events/kinds.ts'
+import type { Interest } from '../protocol/messages.ts'
+import { createListView } from '../view/list-view.ts'
+import { createView } from '../view/view.ts'
+import type { App } from './app.ts'
+import { Channel, type Transport } from './channel.ts'
+import { EventListener, type Handler } from './listener.ts'
+import { Handle } from './run-handle.ts'
+import { createSession } from './session.ts'
+import type {
+  AgentRuntime,
+  Control,
+  Listen,
+  RunHandle,
+  RunRequest,
+  RuntimeInfo,
+  SessionContext,
+  SessionListenOptions,
+} from './types.ts'
+
+/** What sessions and handles share. */
+export interface RuntimeCore<A extends App> {
+  readonly channel: Channel
+  listenTo(scope: { readonly sessionId?: string; readonly runId?: string }): Listen<A, SessionListenOptions>
+  start(request: Request<A>, sessionId: string): RunHandle<A>
+}
+
+type Request<A extends App> =
+  | RunRequest<A>
+  | ((context: SessionContext, control: Control) => RunRequest<A> | Promise<RunRequest<A>>)
+
+interface RuntimeOptions extends Transport {
+  readonly newId: () => string
+}
+
+/** The public interface over a transport: the same on the page and beside the engine. */
+export function createAgentRuntime<A extends App>(options: RuntimeOptions): AgentRuntime<A> {
+  const { newId } = options
+  const channel = new Channel(options)
+  /** Metadata of runs that are under way, for the handlers' context. */
+  const metadata = new Map<string, unknown>()
+
+  const contextOf = (event: AnyEvent): SessionContext => {
+    const { sessionId, runId, agent } = event
+    if (event.kind === 'run-started' && event.metadata !== undefined) metadata.set(runId, event.metadata)
+    const known = metadata.get(runId)
+    if (isEnd(event.kind)) metadata.delete(runId)
+    return {
+      sessionId,
+      ...(runId ? { runId, agent } : undefined),
+      ...(known === undefined ? undefined : { metadata: known }),
+    }
+  }
+
+  const core: RuntimeCore<A> = {
+    channel,
+    listenTo: (scope) =>
+      ((
+        kind: Interest['kinds'][number] | Interest['kinds'],
+        handler: Handler,
+        { since, ...rest }: SessionListenOptions = {},
+      ) => {
+        const kinds = typeof kind === 'string' ? [kind] : kind
+        let leave: (() => void) | undefined
+        const listener = new EventListener(handler, rest, contextOf, () => leave?.())
+        leave = channel.listen({ ...scope, kinds, ...(since === undefined ? undefined : { since }) }, (item) =>
+          listener.receive(item),
+        )
+        return listener
+      }) as Listen<A, SessionListenOptions>,
+
+    start: (request, sessionId) => {
+      const runId = newId()
+      const outer = typeof request === 'object' ? request.signal : undefined
+      const handle: Handle<A> = new Handle<A>({
+        channel,
+        runId,
+        sessionId,
+        owned: true,
+        on: core.listenTo({ sessionId, runId }),
+        signal: outer,
+        output: async (signal) => {
+          const {
+            input,
+            agent,
+            model,
+            limits,
+            settings,
+            metadata: data,
+            whenBusy = 'queue',
+            signal: inner,
+          } = await resolve(request, signal)
+          if (inner !== outer) inner?.addEventListener('abort', () => handle.abort(), { once: true })
+          if (signal.aborted || inner?.aborted) throw abortError()
+          if (data !== undefined) metadata.set(runId, data)
+          const fields = { agent, model, limits, settings, metadata: data }
+          return channel.call('run', { runId, sessionId, input, whenBusy, ...(fields as object) })
+        },
+      })
+      return handle
+    },
+  }
+
+  /** A request as it is, or as the callback makes it; its `control` is the run's. */
+  const resolve = async (request: Request<A>, signal: AbortSignal): Promise<RunRequest<A>> => {
+    if (typeof request === 'object') return request
+    const controller = new AbortController()
+    signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true })
+    const control: Control = {
+      cancel: () => controller.abort(abortError()),
+      get cancelled() {
+        return controller.signal.aborted
+      },
+      signal: controller.signal,
+      timeout: undefined,
+      concurrency: 1,
+    }
+    const made = await request({ sessionId: '' }, control)
+    return { ...made, signal: made.signal ? AbortSignal.any([made.signal, controller.signal]) : controller.signal }
+  }
+
+  return {
+    on: core.listenTo({}) as Listen<A>,
+    run: (request, { session = newId() } = {}) => core.start(request, session),
+    session: (id = newId(), defaults = {}) => {
+      if (typeof id !== 'string' || id === '')
+        throw new AgentError('invalid-argument', 'session(id): the id must be a string that is not empty.')
+      return createSession(core, id, defaults)
+    },
+    sessions: {
+      list: ({ limit = 50, before } = {}) =>
+        channel.call('sessions', { limit, ...(before === undefined ? undefined : { before }) }),
+      view: ({ limit = 50 } = {}) =>
+        createListView(
+          {
+            list: (page) => channel.call('sessions', page),
+            listen: (kinds, changed) => channel.listen({ kinds }, changed),
+          },
+          { limit },
+        ),
+    },
+    runs: {
+      get: (runId) =>
+        new Handle<A>({
+          channel,
+          runId,
+          sessionId: '',
+          owned: false,
+          on: core.listenTo({ runId }),
+          output: () => channel.call('settled', { runId }),
+        }),
+    },
+    info: createView<RuntimeInfo<A>>({
+      initial: { worker: 'starting', agents: [], models: [] },
+      attach: (set, fail) => {
+        const load = () =>
+          channel.call('info', undefined).then((info) => set({ ...(info as RuntimeInfo<A>), worker: 'ready' }), fail)
+        const leave = channel.onState(() => {
+          if (channel.state === 'lost') set((now) => ({ ...now, worker: 'lost' }))
+          else void load()
+        })
+        void load()
+        return leave
+      },
+    }),
+    setCredentials: (credentials) => channel.setCredentials(credentials),
+    close: () => channel.close(),
+    [Symbol.asyncDispose]: () => channel.close(),
+  }
+}

@@ -1,0 +1,150 @@
+import '../disposable.ts'
+import { AgentError, fromWire } from '../errors.ts'
+import type { AnyEvent } from '../events/kinds.ts'
+import { mergeDeltas } from '../events/merge-deltas.ts'
+import type { Received } from './channel.ts'
+import type { Control, InvocationHandle, ListenOptions, SessionContext } from './types.ts'
+
+export type Handler = (event: AnyEvent, context: SessionContext, control: Control) => void | Promise<void>
+
+/** One `on(kind, handler)`: isolates the handler, and enforces its time-out and concurrency. */
+export class EventListener implements InvocationHandle {
+  finished = false
+  timeout: number | undefined
+  concurrency: number
+
+  readonly #handler: Handler
+  readonly #contextOf: (event: AnyEvent) => SessionContext
+  readonly #ended: () => void
+  readonly #invocations = new Set<Invocation>()
+  #waiting: AnyEvent[] = []
+  #running = 0
+
+  constructor(
+    handler: Handler,
+    options: ListenOptions,
+    contextOf: (event: AnyEvent) => SessionContext,
+    ended: () => void,
+  ) {
+    this.#handler = handler
+    this.#contextOf = contextOf
+    this.#ended = ended
+    this.timeout = options.timeout
+    this.concurrency = options.concurrency ?? Number.POSITIVE_INFINITY
+    const { signal } = options
+    if (signal?.aborted) queueMicrotask(() => this.abort(signal.reason))
+    signal?.addEventListener('abort', () => this.abort(signal.reason), { once: true })
+  }
+
+  receive(item: Received) {
+    if (item.kind !== '@joined') return this.#take(item)
+    for (const event of item.events) this.#take(event)
+    if (item.error) reportError(fromWire(item.error))
+  }
+
+  abort(reason?: unknown) {
+    if (this.finished) return
+    this.finished = true
+    this.#waiting = []
+    for (const invocation of this.#invocations) invocation.abort(reason)
+    this.#ended()
+  }
+
+  [Symbol.dispose]() {
+    this.abort()
+  }
+
+  #take(event: AnyEvent) {
+    if (this.finished) return
+    if (this.#running < this.concurrency) return this.#invoke(event)
+    this.#waiting.push(event)
+    // A slow handler sees fewer, longer deltas.
+    if (this.#waiting.length % 512 === 0) this.#waiting = mergeDeltas(this.#waiting)
+  }
+
+  #invoke(event: AnyEvent) {
+    const invocation = new Invocation(this)
+    try {
+      const pending = this.#handler(event, this.#contextOf(event), invocation)
+      if (typeof pending?.then === 'function') this.#await(pending, invocation, event)
+    } catch (error) {
+      reportError(error)
+    }
+  }
+
+  #await(pending: Promise<void>, invocation: Invocation, { kind }: AnyEvent) {
+    const { timeout } = this
+    this.#running++
+    this.#invocations.add(invocation)
+    const done = () => {
+      clearTimeout(timer)
+      if (!this.#invocations.delete(invocation)) return
+      this.#running--
+      this.#next()
+    }
+    const timer =
+      timeout === undefined
+        ? undefined
+        : setTimeout(() => {
+            const error = new AgentError('timeout', `A handler of "${kind}" did not finish within ${timeout} ms.`)
+            invocation.abort(error)
+            reportError(error)
+            done()
+          }, timeout)
+    Promise.resolve(pending).catch(reportError).finally(done)
+  }
+
+  #next() {
+    while (!this.finished && this.#waiting.length > 0 && this.#running < this.concurrency) {
+      if (this.#waiting.length > 1) this.#waiting = mergeDeltas(this.#waiting)
+      const event = this.#waiting.shift()
+      if (event) this.#invoke(event)
+    }
+  }
+}
+
+/** What one call of a handler gets as its `control`. */
+class Invocation implements Control {
+  readonly #listener: EventListener
+  #controller: AbortController | undefined
+  #reason: { readonly reason: unknown } | undefined
+
+  constructor(listener: EventListener) {
+    this.#listener = listener
+  }
+
+  get cancelled() {
+    return this.#listener.finished
+  }
+
+  // Made on demand: most handlers never look at it, and one is called for each delta.
+  get signal() {
+    this.#controller ??= new AbortController()
+    if (this.#reason) this.#controller.abort(this.#reason.reason)
+    return this.#controller.signal
+  }
+
+  get timeout() {
+    return this.#listener.timeout
+  }
+  set timeout(timeout: number | undefined) {
+    this.#listener.timeout = timeout
+  }
+
+  get concurrency() {
+    return this.#listener.concurrency
+  }
+  set concurrency(concurrency: number) {
+    this.#listener.concurrency = concurrency
+  }
+
+  cancel() {
+    this.#listener.abort()
+    this.abort()
+  }
+
+  abort(reason?: unknown) {
+    this.#reason ??= { reason }
+    this.#controller?.abort(reason)
+  }
+}

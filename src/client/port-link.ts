@@ -1,0 +1,106 @@
+import { AgentError } from '../errors.ts'
+import {
+  type Link,
+  type PageHello,
+  type PortMessage,
+  protocolVersion,
+  type ToPage,
+  type ToRuntime,
+} from '../protocol/messages.ts'
+import { fromWireItem } from '../protocol/wire-items.ts'
+
+export type WorkerSource = Worker | MessagePort | (() => Worker | SharedWorker | MessagePort)
+
+/** Milliseconds in which a worker must have said hello. */
+const helloTimeout = 30_000
+
+interface PortLinkOptions {
+  readonly source: WorkerSource
+  readonly page: PageHello
+  readonly receive: (item: ToPage) => void
+  readonly lost: (error: AgentError) => void
+}
+
+/** A link to a runtime in a worker. Nothing is said before both sides said hello; a worker's death is noticed. */
+export function openPortLink({ source, page, receive, lost }: PortLinkOptions): Link {
+  const made = typeof source === 'function' ? source() : source
+  const port = 'port' in made ? made.port : made
+  const waiting: ToRuntime[] = []
+  const ended = new AbortController()
+  let connected = false
+
+  const post = (message: PortMessage) => port.postMessage(message)
+  const lose = (error: AgentError) => {
+    if (ended.signal.aborted) return
+    ended.abort()
+    clearTimeout(timer)
+    if (typeof source === 'function' && 'terminate' in made) made.terminate()
+    lost(error)
+  }
+  const timer = setTimeout(
+    () =>
+      lose(
+        new AgentError('worker-lost', 'The worker did not say hello within 30 s: does its module call serve(runtime)?'),
+      ),
+    helloTimeout,
+  )
+  const sayHello = () => post({ type: 'hello', protocol: protocolVersion, page })
+
+  const hello = (protocol: number, answer: boolean, lock?: string) => {
+    if (protocol !== protocolVersion) {
+      const problem = `The worker speaks version ${protocol} of the protocol, this page ${protocolVersion}: one of them is from before an update. Reload the page.`
+      return lose(new AgentError('protocol-mismatch', problem))
+    }
+    if (!answer) return sayHello()
+    if (connected) return
+    connected = true
+    clearTimeout(timer)
+    if (lock) watchLock(lock, ended.signal, () => lose(new AgentError('worker-lost', 'The worker has ended.')))
+    for (const message of waiting.splice(0)) post({ type: 'say', message })
+  }
+
+  const take = (message: PortMessage) => {
+    if (message.type === 'hello' && 'answer' in message) return hello(message.protocol, message.answer, message.lock)
+    // A worker from before an update may not know what an `answer` is.
+    if (message.type === 'hello' && message.protocol !== protocolVersion) return hello(message.protocol, false)
+    if (message.type !== 'batch') return
+    for (const item of message.items) {
+      if (ended.signal.aborted) return
+      receive(fromWireItem(item))
+    }
+    post({ type: 'ack', n: message.n })
+  }
+  const { signal } = ended
+  const target: EventTarget = port
+  target.addEventListener('message', (event) => take((event as MessageEvent<PortMessage>).data), { signal })
+  // An error before the hello is one of loading; a later one is an uncaught error, and the worker goes on.
+  const onError = () =>
+    connected ||
+    lose(new AgentError('worker-lost', 'The worker could not be loaded: look for its error in the console.'))
+  for (const emitter of new Set<EventTarget>([port, made])) emitter.addEventListener('error', onError, { signal })
+  target.addEventListener('close', () => lose(new AgentError('worker-lost', 'The port was closed.')), { signal })
+  if ('start' in port) port.start()
+  sayHello()
+
+  return {
+    send: (message) => {
+      if (connected) post({ type: 'say', message })
+      else waiting.push(checkedClone(message))
+    },
+    close: () => {
+      if (signal.aborted) return
+      post({ type: 'bye', close: typeof source === 'function' })
+      clearTimeout(timer)
+      ended.abort()
+    },
+  }
+}
+
+/** What waits for the hello is refused as `postMessage` would refuse it, and can't change meanwhile. */
+const checkedClone = (message: ToRuntime): ToRuntime => structuredClone(message)
+
+/** The lock is free once its holder is gone: `terminate()` fires no event. */
+function watchLock(name: string, signal: AbortSignal, gone: () => void) {
+  const { locks } = navigator as { locks?: LockManager }
+  locks?.request(name, { signal }, gone).catch(() => {})
+}

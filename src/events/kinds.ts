@@ -1,0 +1,192 @@
+import type { AgentName, App, Call, CallOutcome } from '../api/app.ts'
+import type { Message, MessagePart } from '../api/message.ts'
+import type { AgentError } from '../errors.ts'
+import type { CancelReason, StopReason, Usage, WaitingFor } from '../sessions/records.ts'
+
+/**
+ * What each kind of event carries. Kinds in `durableKinds` are written to the store, in order and without gaps; all
+ * others are live only.
+ */
+export interface EventPayloads<A extends App = App> {
+  // the run
+  'run-started': { readonly model?: string; readonly input: string; readonly metadata?: unknown }
+  'run-waiting': { readonly waitingFor: WaitingFor }
+  'run-completed': { readonly finishReason: string; readonly turns: number; readonly usage: Usage }
+  'run-stopped': { readonly reason: StopReason; readonly turns: number; readonly usage: Usage }
+  'run-failed': { readonly error: AgentError; readonly turns: number; readonly usage: Usage }
+  'run-cancelled': { readonly reason: CancelReason; readonly turns: number; readonly usage: Usage }
+  /** The owner lost the session or the store; it writes nothing more. */
+  'run-released': {
+    readonly reason: 'ownership-lost' | 'storage-full' | 'storage-unavailable' | 'storage-lost'
+    readonly error: AgentError
+  }
+
+  // its messages
+  'user-message-committed': { readonly message: Message<A> }
+  'assistant-message-committed': { readonly message: Message<A> }
+  /** The assistant message again, with the results of its calls in place. */
+  'tool-message-committed': { readonly message: Message<A> }
+
+  // its turns
+  'turn-started': {}
+  'turn-completed': { readonly finishReason: string }
+  'usage-recorded': { readonly usage: Usage; readonly run: Usage; readonly session: Usage }
+
+  // the model
+  'model-started': {
+    readonly provider: string
+    readonly model: string
+    readonly attempt: number
+    readonly messageId: string
+  }
+  'text-delta': Delta
+  'reasoning-delta': Delta
+  'message-part': { readonly messageId: string; readonly partId: string; readonly part: MessagePart<A> }
+  'tool-call-started': WrittenCall & {
+    readonly dynamic?: boolean
+    readonly title?: string
+    readonly providerExecuted?: boolean
+  }
+  'tool-call-delta': WrittenCall & { readonly delta: string }
+  'tool-call-completed': {
+    readonly messageId: string
+    readonly partId: string
+    readonly title?: string
+    readonly providerExecuted?: boolean
+    /** Set for a call that can't be carried out; says why. */
+    readonly invalid?: string
+  } & Call<A>
+
+  // the tools
+  'tool-execution-started': Call<A>
+  'tool-execution-progress': {
+    readonly toolCallId: string
+    readonly toolName: string
+    readonly data: unknown
+    /** `data` is an intermediate output of a tool that streams, not what it said with `progress`. */
+    readonly preliminary?: boolean
+  }
+  'tool-execution-finished': CallOutcome<A>
+
+  // what is said to a run
+  'input-queued': { readonly inputId: string; readonly input: string; readonly mode: 'queue' }
+  'input-withdrawn': { readonly inputId: string }
+  'input-delivered': { readonly inputId: string; readonly input: string; readonly mode: 'queue' }
+
+  // from tools and the runtime
+  custom: { readonly name: string; readonly data: unknown }
+  notice: { readonly code: string; readonly message: string }
+
+  // sessions; these have no run
+  'session-created': {}
+  'session-updated': {}
+  'session-deleted': {}
+
+  // the provider's own stream, below the run; not part of `any`
+  'chat-started': { readonly provider: string; readonly model: string }
+  'chat-text-delta': { readonly id: string; readonly delta: string }
+  'chat-tool-call-started': { readonly id: string; readonly toolName: string }
+  'chat-tool-call-arguments-delta': { readonly id: string; readonly delta: string }
+  'chat-tool-call-completed': { readonly id: string; readonly toolName: string; readonly input: string }
+  'chat-finished': { readonly finishReason: string }
+}
+
+interface Delta {
+  readonly delta: string
+  readonly messageId: string
+  /** The part's index in the message's `parts`, as a string. */
+  readonly partId: string
+  /** The delta's UTF-16 position in the part's text. */
+  readonly start: number
+}
+
+interface WrittenCall {
+  readonly messageId: string
+  readonly partId: string
+  readonly toolCallId: string
+  readonly toolName: string
+}
+
+export type EventKind = keyof EventPayloads
+
+export interface Envelope<A extends App = App> {
+  /** Durable events: the event's own number, gap-free per session from 1. Live ones: the last durable event's. */
+  readonly seq: number
+  /** Unix time in milliseconds. */
+  readonly at: number
+  readonly sessionId: string
+  /** Empty for the `session-*` kinds. */
+  readonly runId: string
+  readonly agent: AgentName<A>
+  /** Turns are numbered continuously within a session, from 1; 0 before the first. */
+  readonly turn: number
+}
+
+/** The event of one kind, of several, or of `any` (all but the `chat-*` kinds). */
+export type EventOf<A extends App, K extends EventKind | 'any'> = K extends EventKind
+  ? Envelope<A> & { readonly kind: K } & EventPayloads<A>[K]
+  : { [E in Exclude<EventKind, `chat-${string}`>]: EventOf<A, E> }[Exclude<EventKind, `chat-${string}`>]
+
+export type AnyEvent<A extends App = App> = { [E in EventKind]: EventOf<A, E> }[EventKind]
+
+/** Kinds that a commit writes. */
+export const durableKinds = [
+  'run-started',
+  'run-waiting',
+  'run-completed',
+  'run-stopped',
+  'run-failed',
+  'run-cancelled',
+  'user-message-committed',
+  'assistant-message-committed',
+  'tool-message-committed',
+  'turn-completed',
+  'usage-recorded',
+  'tool-execution-started',
+  'tool-execution-finished',
+  'input-delivered',
+] as const satisfies readonly EventKind[]
+
+export type DurableKind = (typeof durableKinds)[number]
+
+/** Kinds that end a leg of a run; exactly one does, and it is the leg's last. */
+export const endKinds = [
+  'run-completed',
+  'run-stopped',
+  'run-failed',
+  'run-cancelled',
+] as const satisfies readonly DurableKind[]
+
+/** All kinds: a listener for an unknown one is a mistake, and is refused. */
+export const eventKinds: ReadonlySet<string> = new Set<EventKind>([
+  ...durableKinds,
+  'run-released',
+  'turn-started',
+  'model-started',
+  'text-delta',
+  'reasoning-delta',
+  'message-part',
+  'tool-call-started',
+  'tool-call-delta',
+  'tool-call-completed',
+  'tool-execution-progress',
+  'input-queued',
+  'input-withdrawn',
+  'custom',
+  'notice',
+  'session-created',
+  'session-updated',
+  'session-deleted',
+  'chat-started',
+  'chat-text-delta',
+  'chat-tool-call-started',
+  'chat-tool-call-arguments-delta',
+  'chat-tool-call-completed',
+  'chat-finished',
+])
+
+const durable: ReadonlySet<string> = new Set(durableKinds)
+const ends: ReadonlySet<string> = new Set(endKinds)
+export const isDurable = (kind: string): kind is DurableKind => durable.has(kind)
+export const isEnd = (kind: string): kind is (typeof endKinds)[number] => ends.has(kind)
+export const isChat = (kind: string) => kind.startsWith('chat-')

@@ -1,0 +1,285 @@
+import type { LanguageModelV4StreamPart, LanguageModelV4ToolCall, LanguageModelV4ToolResult } from '@ai-sdk/provider'
+import type { ToolSet } from '@ai-sdk/provider-utils'
+import { AgentError } from '../errors.ts'
+import type { Emit } from '../events/bus.ts'
+import { toMessagePart } from '../sessions/fold-messages.ts'
+import type {
+  PartRecord,
+  ProviderMetadata,
+  ToolCallPart,
+  ToolResultPart,
+  Usage,
+  WholePart,
+} from '../sessions/records.ts'
+import { parseCall } from '../tools/parse-call.ts'
+import { modelOutputOf, toJson } from '../tools/tool-output.ts'
+import { dataUrl } from './file-data.ts'
+import { toModelError } from './model-error.ts'
+import { toUsage } from './usage.ts'
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+type TextPart = Writable<Extract<PartRecord, { type: 'text' | 'reasoning' }>>
+interface OpenText {
+  readonly partId: string
+  readonly part: TextPart
+}
+
+export interface AnswerOptions {
+  readonly messageId: string
+  readonly tools: ToolSet
+  readonly emit: Emit
+  readonly newId: () => string
+  /** Ids of all calls of the session so far: a provider may repeat one, and a prompt must not. */
+  readonly usedCallIds: Set<string>
+}
+
+/** One attempt of the model at a turn, as far as it has come: reads the stream's parts, keeps the message, tells listeners. */
+export class Answer {
+  readonly parts: PartRecord[] = []
+  usage: Usage | undefined
+  finishReason: string | undefined
+  /** The model that was asked. */
+  model: string | undefined
+  /** The model as the provider names it in its response. */
+  responseModel: string | undefined
+
+  readonly #options: AnswerOptions
+  /** The parts' ids, beside `parts`; results have none. */
+  readonly #partIds: (string | undefined)[] = []
+  /** What is being written, by the provider's part id. */
+  readonly #open = { text: new Map<string, OpenText>(), reasoning: new Map<string, OpenText>() }
+  /** Calls being written, by the provider's id. */
+  readonly #writing = new Map<
+    string,
+    { readonly partId: string; readonly toolCallId: string; readonly toolName: string; json: string }
+  >()
+  /** Our id of a call by the provider's. */
+  readonly #callIds = new Map<string, string>()
+  /** Parts so far as a UI counts them: results stand inside their calls' parts. */
+  #shown = 0
+
+  constructor(options: AnswerOptions) {
+    this.#options = options
+  }
+
+  get messageId() {
+    return this.#options.messageId
+  }
+
+  get calls(): readonly ToolCallPart[] {
+    return this.parts.filter((part) => part.type === 'tool-call' && !part.providerExecuted) as ToolCallPart[]
+  }
+
+  /** Takes in one part; gives a promise only where there is something to wait for. Kinds that it doesn't know are ignored. */
+  read(part: LanguageModelV4StreamPart): void | Promise<void> {
+    switch (part.type) {
+      case 'text-delta':
+      case 'reasoning-delta':
+        return this.#delta(part.type, part.id, part.delta, part.providerMetadata)
+      case 'text-start':
+      case 'reasoning-start':
+        this.#start(part.type === 'text-start' ? 'text' : 'reasoning', part.id, part.providerMetadata)
+        return
+      case 'text-end':
+      case 'reasoning-end':
+        return this.#end(part.type === 'text-end' ? 'text' : 'reasoning', part.id, part.providerMetadata)
+      case 'tool-input-start':
+        return this.#startCall(part)
+      case 'tool-input-delta':
+        return this.#callDelta(part.id, part.delta)
+      case 'tool-call':
+        return this.#completeCall(part)
+      case 'tool-result':
+        return this.#providerResult(part)
+      case 'tool-approval-request':
+        throw new AgentError(
+          'unsupported-tool',
+          "The provider asks for an approval of its own tool, which isn't supported: configure that tool so that it needs none.",
+        )
+      case 'source':
+        return this.#add(
+          part.sourceType === 'url'
+            ? {
+                type: 'source-url',
+                sourceId: part.id,
+                url: part.url,
+                ...optional({ title: part.title }),
+                ...metadata(part),
+              }
+            : {
+                type: 'source-document',
+                sourceId: part.id,
+                mediaType: part.mediaType,
+                title: part.title,
+                ...optional({ filename: part.filename }),
+                ...metadata(part),
+              },
+        )
+      case 'file':
+      case 'reasoning-file':
+        return this.#add({
+          type: part.type,
+          mediaType: part.mediaType,
+          url: dataUrl(part.data, part.mediaType),
+          ...metadata(part),
+        })
+      case 'custom':
+        return this.#add({ type: 'custom', kind: part.kind, ...metadata(part) })
+      case 'response-metadata':
+        this.responseModel = part.modelId ?? this.responseModel
+        return
+      case 'finish':
+        this.usage = toUsage(part.usage)
+        this.finishReason = part.finishReason.unified
+        return
+      case 'error':
+        throw toModelError(part.error)
+    }
+  }
+
+  /** What is kept of an answer that was cut: all but its tool calls, which were perhaps not whole. */
+  get partialParts(): readonly PartRecord[] {
+    return this.parts.filter(
+      (part) => part.type !== 'tool-call' && part.type !== 'tool-result' && !('text' in part && !part.text),
+    )
+  }
+
+  /** Tells `emit` all of it again, each text as one delta: for listeners who join while it streams. */
+  replay(emit: Emit) {
+    const { messageId } = this.#options
+    for (const [index, part] of this.parts.entries()) {
+      const partId = this.#partIds[index]
+      if (part.type === 'tool-result' || partId === undefined) continue
+      if (part.type === 'text' || part.type === 'reasoning')
+        emit(`${part.type}-delta`, { delta: part.text, messageId, partId, start: 0 })
+      else if (part.type === 'tool-call') emit('tool-call-completed', completed(part, messageId, partId))
+      else emit('message-part', { messageId, partId, part: toMessagePart(part as WholePart) })
+    }
+    for (const { partId, toolCallId, toolName, json } of this.#writing.values()) {
+      emit('tool-call-started', { messageId, partId, toolCallId, toolName })
+      if (json) emit('tool-call-delta', { messageId, partId, toolCallId, toolName, delta: json })
+    }
+  }
+
+  #push(part: PartRecord, partId?: string) {
+    this.parts.push(part)
+    this.#partIds.push(partId)
+  }
+
+  #start(type: 'text' | 'reasoning', id: string, providerMetadata?: ProviderMetadata): OpenText {
+    const part: TextPart = { type, text: '', ...metadata({ providerMetadata }) }
+    const open = { partId: String(this.#shown++), part }
+    this.#push(part, open.partId)
+    this.#open[type].set(id, open)
+    return open
+  }
+
+  #delta(kind: 'text-delta' | 'reasoning-delta', id: string, delta: string, providerMetadata?: ProviderMetadata) {
+    const type = kind === 'text-delta' ? 'text' : 'reasoning'
+    const { partId, part } = this.#open[type].get(id) ?? this.#start(type, id)
+    if (providerMetadata) part.providerMetadata = providerMetadata
+    const start = part.text.length
+    part.text += delta
+    if (delta) this.#options.emit(kind, { delta, messageId: this.#options.messageId, partId, start })
+  }
+
+  #end(type: 'text' | 'reasoning', id: string, providerMetadata?: ProviderMetadata) {
+    const open = this.#open[type].get(id)
+    if (open && providerMetadata) open.part.providerMetadata = providerMetadata
+    this.#open[type].delete(id)
+  }
+
+  #add(part: WholePart) {
+    const partId = String(this.#shown++)
+    this.#push(part, partId)
+    this.#options.emit('message-part', { messageId: this.#options.messageId, partId, part: toMessagePart(part as WholePart) })
+  }
+
+  #startCall(part: Extract<LanguageModelV4StreamPart, { type: 'tool-input-start' }>) {
+    const toolCallId = this.#newCallId(part.id)
+    const call = { partId: String(this.#shown++), toolCallId, toolName: part.toolName, json: '' }
+    this.#writing.set(part.id, call)
+    const known = Object.hasOwn(this.#options.tools, part.toolName)
+    this.#options.emit('tool-call-started', {
+      messageId: this.#options.messageId,
+      partId: call.partId,
+      toolCallId,
+      toolName: part.toolName,
+      ...(part.dynamic || !known ? { dynamic: true } : undefined),
+      ...optional({ title: part.title }),
+      ...(part.providerExecuted ? { providerExecuted: true } : undefined),
+    })
+  }
+
+  #callDelta(id: string, delta: string) {
+    const call = this.#writing.get(id)
+    if (!call) return
+    call.json += delta
+    const { partId, toolCallId, toolName } = call
+    this.#options.emit('tool-call-delta', { messageId: this.#options.messageId, partId, toolCallId, toolName, delta })
+  }
+
+  async #completeCall(call: LanguageModelV4ToolCall) {
+    const { emit, messageId, tools } = this.#options
+    const writing = this.#writing.get(call.toolCallId)
+    this.#writing.delete(call.toolCallId)
+    const partId = writing?.partId ?? String(this.#shown++)
+    const part = await parseCall(call, writing?.toolCallId ?? this.#newCallId(call.toolCallId), tools)
+    this.#push(part, partId)
+    emit('tool-call-completed', completed(part, messageId, partId))
+  }
+
+  /** Ours, where the provider's is empty or was used before in the session. */
+  #newCallId(id: string) {
+    const { usedCallIds, newId } = this.#options
+    const ours = id && !usedCallIds.has(id) ? id : newId()
+    usedCallIds.add(ours)
+    this.#callIds.set(id, ours)
+    return ours
+  }
+
+  #providerResult(result: LanguageModelV4ToolResult) {
+    const toolCallId = this.#callIds.get(result.toolCallId) ?? result.toolCallId
+    const output = toJson(result.result)
+    const part: ToolResultPart = {
+      type: 'tool-result',
+      toolCallId,
+      toolName: result.toolName,
+      output,
+      ...(result.isError ? { isError: true } : undefined),
+      modelOutput: result.isError ? { type: 'error-json', value: output } : modelOutputOf(output),
+      ...metadata(result),
+    }
+    const earlier = this.parts.findIndex((other) => other.type === 'tool-result' && other.toolCallId === toolCallId)
+    if (earlier < 0) this.#push(part)
+    else this.parts[earlier] = part
+    this.#options.emit('tool-execution-progress', {
+      toolCallId,
+      toolName: result.toolName,
+      data: output,
+      preliminary: true,
+    })
+  }
+}
+
+const completed = (part: ToolCallPart, messageId: string, partId: string) => {
+  const { toolCallId, toolName, input, dynamic, invalid, title, providerExecuted } = part
+  return {
+    messageId,
+    partId,
+    toolCallId,
+    toolName,
+    input,
+    ...optional({ dynamic, invalid, title, providerExecuted }),
+  } as Parameters<Emit<'tool-call-completed'>>[1]
+}
+
+const metadata = ({ providerMetadata }: { readonly providerMetadata?: ProviderMetadata | undefined }) =>
+  optional({ providerMetadata })
+
+/** Without the fields that are undefined: records and prompts have none. */
+function optional<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const result: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(fields)) if (value !== undefined) result[key] = value
+  return result as { [K in keyof T]?: Exclude<T[K], undefined> }
+}

@@ -1,0 +1,22 @@
+import { AgentError, fromWire, toWire, type WireError } from '../errors.ts'
+import type { ToPage } from './messages.ts'
+
+// A structured clone of an error loses its class and code, so that errors cross a port as plain data.
+
+export const toWireItem = (item: ToPage): ToPage =>
+  convert(item, (error) => (error instanceof Error ? toWire(error) : error))
+
+export const fromWireItem = (item: ToPage): ToPage =>
+  convert(item, (error) => (error instanceof AgentError ? error : fromWire(error as WireError)))
+
+function convert(item: ToPage, change: (error: unknown) => unknown): ToPage {
+  if (item.kind === 'run-failed' || item.kind === 'run-released')
+    return { ...item, error: change(item.error) } as ToPage
+  if (item.kind !== '@joined') return item
+  const { snapshot } = item
+  return {
+    ...item,
+    events: item.events.map((event) => convert(event, change)),
+    ...(snapshot?.error ? { snapshot: { ...snapshot, error: change(snapshot.error) } } : undefined),
+  } as ToPage
+}

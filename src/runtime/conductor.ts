@@ -1,0 +1,296 @@
+import type { AgentDefinition } from '../agent/define-agent.ts'
+import { AgentError, toAgentError } from '../errors.ts'
+import { type InboxItem, type MessageRecord, noUsage, type RunRecord, type SessionRecord } from '../sessions/records.ts'
+import type { Claim, SessionState } from '../sessions/store.ts'
+import { needsSomebody } from '../tools/run-tools.ts'
+import { closingResults, endRun, endStep } from './end-run.ts'
+import type { Environment } from './environment.ts'
+import { applyInbox } from './inbox.ts'
+import type { LiveSession } from './live-session.ts'
+import { Run } from './run.ts'
+import { runLoop } from './run-loop.ts'
+import type { Settlements } from './settlements.ts'
+import { messageBase } from './turn.ts'
+
+type InputItem = Extract<InboxItem, { type: 'input' }>
+
+/**
+ * Advances sessions: takes a session's lock, works through its inbox, and lets go. One session at a time has one owner;
+ * who waits for the lock finds in the store what the owner before left.
+ */
+export class Conductor {
+  readonly #env: Environment
+  readonly #settlements: Settlements
+  readonly #closing = new AbortController()
+  readonly #driven = new Set<Promise<void>>()
+
+  constructor(env: Environment, settlements: Settlements) {
+    this.#env = env
+    this.#settlements = settlements
+  }
+
+  /** Something was said to the session, or what it waited for may be there. */
+  nudge(live: LiveSession): void {
+    live.inboxChanged = true
+    if (live.run)
+      applyInbox(live.run).catch((error) => live.run?.end({ kind: 'run-failed', error: toAgentError(error) }))
+    if (live.driving) return
+    live.driving = true
+    const driven = this.#drive(live)
+      .catch((error) => this.#refuse(live, error))
+      .finally(() => {
+        live.driving = false
+        this.#driven.delete(driven)
+        // Said between the last look into the inbox and now.
+        if (live.inboxChanged && !this.#closing.signal.aborted) this.nudge(live)
+      })
+    this.#driven.add(driven)
+  }
+
+  async whenIdle(): Promise<void> {
+    while (this.#driven.size > 0) await Promise.allSettled(this.#driven)
+  }
+
+  /** Leaves all sessions: runs that are under way are left as they stand in the store. */
+  async close(): Promise<void> {
+    this.#closing.abort(new AgentError('closed', 'The runtime was closed.'))
+    await Promise.allSettled(this.#driven)
+  }
+
+  async #drive(live: LiveSession) {
+    const claim = await this.#env.store.claim(live.id, { signal: this.#closing.signal })
+    if (!claim) return
+    try {
+      while (await this.#step(live, claim));
+    } finally {
+      live.run = undefined
+      claim.release()
+    }
+  }
+
+  /** The store can't be used: whoever waits for a run of the session learns why. */
+  #refuse(live: LiveSession, error: unknown) {
+    live.inboxChanged = false
+    this.#settlements.refuse(live.id, toAgentError(error, 'storage-unavailable'))
+  }
+
+  /** The next thing to do in a session; false where there is none. */
+  async #step(live: LiveSession, claim: Claim): Promise<boolean> {
+    this.#closing.signal.throwIfAborted()
+    live.inboxChanged = false
+    const state = await this.#env.store.readSession(live.id, { messages: 0 })
+    const inbox = state?.inbox ?? (await this.#env.store.readInbox(live.id))
+    const input = inbox.find((item): item is InputItem => item.type === 'input')
+    const active = state?.run && state.run.endedAt === undefined ? state.run : undefined
+    if (state && active?.status === 'waiting') return this.#goOn(live, claim, state, active)
+    if (state && active) return this.#endInterrupted(live, claim, state, active, inbox)
+    if (!input) return this.#discard(live, claim, state, inbox)
+    if (state?.run) await this.#closeLeftCalls(live, claim, state, state.run)
+    return this.#start(live, claim, input)
+  }
+
+  /** A run that waited: goes on where something has come that it waited for. */
+  async #goOn(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<boolean> {
+    const run = await this.#load(live, claim, state, record)
+    live.inboxChanged = true
+    await applyInbox(run)
+    if (!run.ending && !canGoOn(run)) return false
+    await this.#advance(run)
+    return run.over
+  }
+
+  /** A run whose owner died: what was said to it ends it, and so does a new input; else it is left for a person to see. */
+  async #endInterrupted(
+    live: LiveSession,
+    claim: Claim,
+    state: SessionState,
+    record: RunRecord,
+    inbox: readonly InboxItem[],
+  ) {
+    const said = inbox.find((item) => item.type === 'input' || item.runId === record.runId)
+    if (!said) return false
+    const run = await this.#load(live, claim, state, record)
+    live.inboxChanged = true
+    await applyInbox(run)
+    await endRun(run, run.ending ?? { kind: 'run-cancelled', reason: 'superseded' })
+    this.#settle(run)
+    return true
+  }
+
+  /** A stopped run that won't be resumed, since a new one begins: its open calls get their results. */
+  async #closeLeftCalls(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord) {
+    const run = await this.#load(live, claim, state, record)
+    if (run.openCalls.length === 0) return
+    const open = run.openCalls.map((call) => ({ call, why: 'Not started: the run was stopped.' }))
+    const { events = [], ...step } = endStep(
+      run,
+      { kind: 'run-cancelled', reason: 'superseded' },
+      closingResults(run, open),
+    )
+    // It has had its end event already.
+    await run.commit({ ...step, events: events.filter(({ kind }) => kind !== 'run-cancelled') })
+  }
+
+  async #start(live: LiveSession, claim: Claim, item: InputItem): Promise<boolean> {
+    const env = this.#env
+    const state = await env.store.readSession(live.id, { messages: 0 })
+    const { request, runId } = item
+    const agent = this.#agent(request.agent ?? state?.session.agent)
+    const at = env.now()
+    const session: SessionRecord = state?.session ?? newSession(live.id, agent.name, request.input, at)
+    const history = await this.#history(live, session)
+    const record: RunRecord = {
+      v: 1,
+      runId,
+      sessionId: live.id,
+      agent: agent.name,
+      status: 'running',
+      request,
+      ...(item.pageId === undefined ? undefined : { pageId: item.pageId }),
+      turns: 0,
+      usage: noUsage,
+      startedAt: at,
+      firstIndex: history.length,
+    }
+    const run = new Run({
+      env,
+      agent,
+      live,
+      claim,
+      record,
+      session: { ...session, agent: agent.name },
+      history,
+      calls: [],
+    })
+    const { input, model, metadata } = request
+    const message = { ...messageBase(run), role: 'user' as const, parts: [{ type: 'text' as const, text: input }] }
+    live.run = run
+    await run.commit({
+      messages: [message],
+      events: [
+        {
+          kind: 'run-started',
+          input,
+          ...(model === undefined ? undefined : { model }),
+          ...(metadata === undefined ? undefined : { metadata }),
+        },
+        { kind: 'input-delivered', inputId: runId, input, mode: 'queue' },
+        { kind: 'user-message-committed', index: message.index },
+      ],
+      applied: [item.n],
+    })
+    await this.#advance(run)
+    return true
+  }
+
+  /** Runs the loop until the run is over, or waits for what isn't there. */
+  async #advance(run: Run) {
+    const { live } = run
+    live.run = run
+    do {
+      run.record = { ...run.record, status: 'running', waitingFor: undefined }
+      await runLoop(run)
+      if (!run.over && live.run) await applyInbox(run)
+    } while (!run.over && live.run && (run.ending || canGoOn(run)))
+    live.history = { commitId: run.session.commitId, messages: run.history }
+    if (run.over || !live.run) this.#settle(run)
+    live.run = undefined
+  }
+
+  #settle(run: Run) {
+    const { record, history, ending } = run
+    if (run.over) return this.#settlements.settle(record, history)
+    const error =
+      ending?.kind === 'run-failed'
+        ? ending.error
+        : new AgentError('ownership-lost', 'Another runtime owns the session now.')
+    this.#settlements.reject(record.runId, error)
+  }
+
+  /** Deletes what was said to runs that have ended meanwhile. */
+  async #discard(
+    live: LiveSession,
+    claim: Claim,
+    state: SessionState | undefined,
+    inbox: readonly InboxItem[],
+  ): Promise<boolean> {
+    if (!state?.run || inbox.length === 0) return false
+    const run = await this.#load(live, claim, state, state.run)
+    await run.commit({ applied: inbox.map(({ n }) => n) })
+    return false
+  }
+
+  async #load(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<Run> {
+    const env = this.#env
+    const history = await this.#history(live, state.session)
+    return new Run({
+      env,
+      agent: this.#agent(record.agent),
+      live,
+      claim,
+      record,
+      session: state.session,
+      history,
+      calls: state.calls,
+    })
+  }
+
+  /** The agent, or a stand-in for one that the code no longer has: open calls can still be closed, and a turn fails by name. */
+  #agent(name: string | undefined): AgentDefinition {
+    const { agents } = this.#env
+    const known = name === undefined ? agentNamed(agents, name) : agents.get(name)
+    return known ?? { name: name ?? '', model: () => agentNamed(agents, name).model as never }
+  }
+
+  async #history(live: LiveSession, session: SessionRecord): Promise<MessageRecord[]> {
+    if (live.history?.commitId === session.commitId) return live.history.messages
+    const messages: MessageRecord[] = []
+    while (messages.length < session.messageCount) {
+      const from = messages.length
+      const page = await this.#env.store.readMessages(live.id, {
+        from,
+        before: Math.min(from + 500, session.messageCount),
+      })
+      if (page.length === 0)
+        throw new AgentError('storage-lost', `Messages of the session "${live.id}" are missing from the store.`)
+      messages.push(...page)
+    }
+    return messages
+  }
+}
+
+/** Whether no call waits for somebody, or some other has no result yet. */
+function canGoOn(run: Run): boolean {
+  const waiting = run.openCalls.filter((call) => needsSomebody(run, call))
+  const open = run.openCalls.filter(
+    ({ toolCallId }) => !run.calls.get(toolCallId)?.result && !run.refused.has(toolCallId),
+  )
+  return waiting.length === 0 || open.length > waiting.length
+}
+
+/** An agent by name, the first one without; `unknown-agent` lists the names there are. */
+export function agentNamed(agents: ReadonlyMap<string, AgentDefinition>, name: string | undefined): AgentDefinition {
+  const agent = name === undefined ? agents.values().next().value : agents.get(name)
+  if (agent) return agent
+  throw new AgentError(
+    'unknown-agent',
+    `There is no agent "${name}". The agents are: ${[...agents.keys()].join(', ')}.`,
+  )
+}
+
+const newSession = (id: string, agent: string, input: string, at: number): SessionRecord => ({
+  v: 1,
+  id,
+  createdAt: at,
+  updatedAt: at,
+  messageCount: 0,
+  turn: 0,
+  seq: 0,
+  commitId: '',
+  title: titleOf(input),
+  agent,
+  usage: noUsage,
+})
+
+/** The first 60 characters, no surrogate pair parted. */
+const titleOf = (input: string) => [...input.trim().replace(/\s+/g, ' ').slice(0, 240)].slice(0, 60).join('')

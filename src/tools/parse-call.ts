@@ -1,0 +1,92 @@
+import type { LanguageModelV4ToolCall } from '@ai-sdk/provider'
+import type { ToolSet } from '@ai-sdk/provider-utils'
+import { messageOf } from '../errors.ts'
+import type { ToolCallPart } from '../sessions/records.ts'
+import { type Validation, validate } from './schema.ts'
+import { toJson } from './tool-output.ts'
+
+/**
+ * A call as the model wrote it, made ready: its input parsed and validated. Never throws: what is wrong with a call
+ * stands in `invalid`, and becomes an error result that the model can act on.
+ */
+export async function parseCall(
+  call: LanguageModelV4ToolCall,
+  toolCallId: string,
+  tools: ToolSet,
+): Promise<ToolCallPart> {
+  const tool = Object.hasOwn(tools, call.toolName) ? tools[call.toolName] : undefined
+  const parsed = parseInput(call.input)
+  const checked = storable(await check(call, parsed, tools, tool))
+  const part: ToolCallPart = {
+    type: 'tool-call',
+    toolCallId,
+    toolName: call.toolName,
+    input: checked.ok ? toJson(checked.value) : parsed.ok ? parsed.value : call.input,
+    ...(checked.ok ? undefined : { invalid: checked.problem }),
+    ...(!checked.ok || !tool || tool.type === 'dynamic' ? { dynamic: true } : undefined),
+    ...(tool?.title === undefined ? undefined : { title: tool.title }),
+    ...(call.providerExecuted ? { providerExecuted: true } : undefined),
+    ...(call.providerMetadata ? { providerMetadata: call.providerMetadata } : undefined),
+  }
+  if (checked.ok) validated.set(part, checked.value)
+  return part
+}
+
+/** What validation made of an input, for as long as the call is in memory: a schema may turn a string into a `Date`. */
+const validated = new WeakMap<ToolCallPart, unknown>()
+
+/** The input that `execute` receives; after a reload as it was stored. A copy, so that a tool can't change the history. */
+export function inputOf(call: ToolCallPart): unknown {
+  const value = validated.has(call) ? validated.get(call) : call.input
+  try {
+    return structuredClone(value)
+  } catch {
+    return value
+  }
+}
+
+function storable(checked: Validation): Validation {
+  if (!checked.ok) return checked
+  try {
+    toJson(checked.value)
+    return checked
+  } catch (error) {
+    return { ok: false, problem: `The input can't be stored: ${messageOf(error)}` }
+  }
+}
+
+async function check(
+  call: LanguageModelV4ToolCall,
+  parsed: Validation,
+  tools: ToolSet,
+  tool: ToolSet[string] | undefined,
+): Promise<Validation> {
+  if (!tool && !(call.providerExecuted && call.dynamic)) {
+    const known = Object.keys(tools).join(', ')
+    return {
+      ok: false,
+      problem: `There is no tool "${call.toolName}". ${known ? `The tools are: ${known}.` : 'There are no tools.'}`,
+    }
+  }
+  const checked = parsed.ok && tool?.inputSchema ? await validate(tool.inputSchema, parsed.value) : parsed
+  return checked.ok ? checked : { ok: false, problem: `Invalid input for tool "${call.toolName}": ${checked.problem}` }
+}
+
+/** Blank means `{}`: many models send that for a tool without arguments. */
+function parseInput(text: string): Validation {
+  if (text.trim() === '') return { ok: true, value: {} }
+  try {
+    return { ok: true, value: JSON.parse(text, refuseProto) }
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? error.message : 'it is no JSON' }
+  }
+}
+
+/** `JSON.parse` makes `__proto__` an own key, which the first careless copy turns into a prototype. */
+function refuseProto(key: string, value: unknown) {
+  if (key === '__proto__') throw new SyntaxError('the key "__proto__" is not allowed')
+  if (key === 'constructor' && typeof value === 'object' && value !== null && Object.hasOwn(value, 'prototype')) {
+    throw new SyntaxError('the key "constructor.prototype" is not allowed')
+  }
+  return value
+}

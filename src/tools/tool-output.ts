@@ -1,0 +1,106 @@
+import type { JSONValue } from '@ai-sdk/provider'
+import type { ToolSet } from '@ai-sdk/provider-utils'
+import { AgentError, messageOf } from '../errors.ts'
+import type { ModelOutput, Outcome, ToolCallPart, ToolResultRecord } from '../sessions/records.ts'
+
+/** Characters of JSON that one result may have; more would fill the store and every later prompt. */
+const maxOutput = 4 * 1024 * 1024
+const maxDepth = 500
+
+/** The result of a call that ended well: output checked and copied, and what the model is told of it. */
+export async function successOf(call: ToolCallPart, tool: ToolSet[string], raw: unknown): Promise<ToolResultRecord> {
+  const output = toJson(raw)
+  const modelOutput = tool.toModelOutput
+    ? // The AI SDK's type has forms of older versions too; what a provider gets is checked like any output.
+      (toJson(
+        await tool.toModelOutput({ toolCallId: call.toolCallId, input: call.input, output: raw }),
+      ) as unknown as ModelOutput)
+    : modelOutputOf(output)
+  return { ...resultOf(call, 'success', modelOutput), output }
+}
+
+export function failureOf(
+  call: ToolCallPart,
+  errorText: string,
+  outcome: Exclude<Outcome, 'success'> = 'failure',
+): ToolResultRecord {
+  return { ...resultOf(call, outcome, { type: 'error-text', value: errorText }), errorText }
+}
+
+export const modelOutputOf = (output: JSONValue): ModelOutput =>
+  typeof output === 'string' ? { type: 'text', value: output } : { type: 'json', value: output }
+
+function resultOf(call: ToolCallPart, outcome: Outcome, modelOutput: ModelOutput): ToolResultRecord {
+  const { toolCallId, toolName, providerMetadata } = call
+  return { toolCallId, toolName, outcome, modelOutput, ...(providerMetadata ? { providerMetadata } : undefined) }
+}
+
+/** What a tool threw, in words for the model. */
+export function failureText(error: unknown): string {
+  if (error === undefined || error === null) return 'unknown error'
+  if (typeof error === 'string' || error instanceof Error) return messageOf(error)
+  try {
+    return JSON.stringify(toJson(error))
+  } catch {
+    return messageOf(error)
+  }
+}
+
+/**
+ * A copy of `value` as JSON would carry it, bounded in size and depth. Throws `invalid-argument`, saying what to return
+ * instead, for what JSON can't carry: functions, cycles, bigints, binary data, more than 4 MiB.
+ */
+export function toJson(value: unknown): JSONValue {
+  let size = 0
+  const path = new Set<object>()
+  const grow = (by: number) => {
+    size += by
+    if (size > maxOutput) throw refuse('has over 4 MiB as JSON', 'return less, or a reference to it')
+  }
+  const copy = (it: unknown, inArray: boolean): JSONValue | undefined => {
+    switch (typeof it) {
+      case 'string':
+        grow(it.length + 2)
+        return it
+      case 'number':
+        grow(8)
+        return Number.isFinite(it) ? it : null
+      case 'boolean':
+        grow(5)
+        return it
+      case 'undefined':
+        return inArray ? null : undefined
+      case 'object':
+        return it === null ? null : copyObject(it)
+      default:
+        throw refuse(`holds a ${typeof it}`, 'return data: strings, numbers, booleans, arrays and plain objects')
+    }
+  }
+  const copyObject = (it: object): JSONValue | undefined => {
+    if ('toJSON' in it && typeof it.toJSON === 'function') return copy(it.toJSON(), false)
+    if (path.has(it)) throw refuse('refers to itself', 'return a tree')
+    if (path.size > maxDepth) throw refuse(`is nested over ${maxDepth} deep`, 'return something flatter')
+    if (it instanceof ArrayBuffer || ArrayBuffer.isView(it) || (typeof Blob !== 'undefined' && it instanceof Blob)) {
+      throw refuse('holds binary data', 'return it as a base64 string, and use toModelOutput to show it to the model')
+    }
+    path.add(it)
+    let result: JSONValue
+    if (Array.isArray(it)) {
+      grow(2 + it.length)
+      result = it.map((item) => copy(item, true) ?? null)
+    } else {
+      const entries: [string, JSONValue][] = []
+      for (const [key, item] of Object.entries(it)) {
+        grow(key.length + 4)
+        const value = copy(item, false)
+        if (value !== undefined) entries.push([key, value])
+      }
+      result = Object.fromEntries(entries)
+    }
+    path.delete(it)
+    return result
+  }
+  return copy(value, true) ?? null
+}
+
+const refuse = (what: string, instead: string) => new AgentError('invalid-argument', `The output ${what}: ${instead}.`)

@@ -1,0 +1,104 @@
+import type { AgentRuntime } from '../api/types.ts'
+import { inMacrotask } from '../events/macrotask.ts'
+import { type PortMessage, protocolVersion } from '../protocol/messages.ts'
+import { Outbox } from '../protocol/outbox.ts'
+import type { Connection } from '../runtime/connection.ts'
+import { insideOf } from '../runtime/runtime.ts'
+
+/** Where pages come from: a port, or a worker's own scope. */
+export interface ServePort {
+  postMessage(message: unknown): void
+  addEventListener(type: 'message', listener: (event: MessageEvent) => void): void
+  start?(): void
+}
+
+interface WorkerScope extends ServePort {
+  readonly onconnect?: unknown
+  close(): void
+}
+
+/**
+ * Puts a runtime behind a port: by default the worker's own, dedicated or shared. Outside a worker it does nothing, so that
+ * a test can import an agent's module.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: any app
+export function serve(runtime: AgentRuntime<any>, port?: ServePort): void {
+  const inside = insideOf(runtime)
+  if (port) return servePort(inside, port)
+  const scope = workerScope()
+  if (!scope) return
+  if (!('onconnect' in scope)) return servePort(inside, scope, () => scope.close())
+  scope.addEventListener('connect' as 'message', ({ ports: [connected] }) => connected && servePort(inside, connected))
+}
+
+function workerScope(): WorkerScope | undefined {
+  const { WorkerGlobalScope } = globalThis as { WorkerGlobalScope?: abstract new () => object }
+  return WorkerGlobalScope && globalThis instanceof WorkerGlobalScope
+    ? (globalThis as unknown as WorkerScope)
+    : undefined
+}
+
+function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port: ServePort, closeWorker?: () => void) {
+  let connection: Connection | undefined
+  const post = (message: PortMessage) => port.postMessage(message)
+  const outbox = new Outbox({
+    post,
+    later: inMacrotask,
+    refill: (sessionId, skipped, resume) => connection?.refill(sessionId, skipped, resume),
+  })
+  const hello = async (answer: boolean) => {
+    const lock = await workerLock()
+    post({ type: 'hello', protocol: protocolVersion, answer, ...(lock === undefined ? undefined : { lock }) })
+  }
+
+  const receive = (message: PortMessage) => {
+    switch (message.type) {
+      case 'hello':
+        // Another version: it learns of it by the answer, and says nothing more.
+        if (message.protocol === protocolVersion && 'page' in message) {
+          connection ??= engine.connect({ post: (item) => outbox.push(item), page: message.page, setCredentials })
+        }
+        void hello(true)
+        return
+      case 'say':
+        return connection?.hear(message.message)
+      case 'ack':
+        return outbox.acknowledge(message.n)
+      case 'bye':
+        connection?.close()
+        connection = undefined
+        if (message.close && closeWorker)
+          void engine
+            .whenIdle()
+            .then(() => engine.close())
+            .then(closeWorker)
+    }
+  }
+  port.addEventListener('message', ({ data }) => {
+    if (isMessage(data)) receive(data)
+  })
+  port.start?.()
+  // The page's hello is lost where it came before this listener.
+  void hello(false)
+}
+
+const isMessage = (data: unknown): data is PortMessage =>
+  typeof data === 'object' && data !== null && Object.hasOwn(data, 'type')
+
+let lockName: Promise<string | undefined> | undefined
+
+/** A Web Lock that this worker holds for as long as it lives: whoever gets it knows of its death. */
+function workerLock(): Promise<string | undefined> {
+  lockName ??= new Promise((resolve) => {
+    const { locks } = navigator as { locks?: LockManager }
+    if (!locks) return resolve(undefined)
+    const name = `turnloop:worker:${crypto.randomUUID()}`
+    locks
+      .request(name, () => {
+        resolve(name)
+        return new Promise(() => {})
+      })
+      .catch(() => resolve(undefined))
+  })
+  return lockName
+}

@@ -1,0 +1,171 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
+import { type ScriptHandle, serverAt } from '../server/client.ts'
+import { unauthorized } from '../server/http-errors.ts'
+import { startServer, type TestServer } from '../server/server.ts'
+import { answer, call, say } from '../server/turns.ts'
+import { test } from './browser.ts'
+import { type Demo, startDemo } from './demo.ts'
+import { visibleText } from './demo-page.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const serverKey = 'sk-server-canary-4711'
+const ownKey = 'sk-own-canary-0815'
+
+describe('a real endpoint', () => {
+  let endpoint: TestServer
+  let script: ScriptHandle
+  let demo: Demo
+  beforeAll(async () => {
+    endpoint = await startServer()
+    script = await serverAt(endpoint.origin).script([], {})
+    demo = await startDemo({ OPENAI_API_KEY: serverKey, OPENAI_BASE_URL: script.baseURL, OPENAI_MODEL: 'test-model' })
+  })
+  afterAll(async () => {
+    await demo?.close()
+    await endpoint?.close()
+  })
+
+  const proxied = 'test-model (key stays on the server)'
+
+  test('is offered and answers through the proxy, tools included', async ({ browser }) => {
+    const before = (await script.requests()).length
+    await script.add(answer([call('calculate', { expression: '6 * 7' })]), say('It is **42**.'))
+    const page = await browser.open(demo)
+    expect(await page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
+    await page.model.selectOption(proxied)
+    await page.ask('How much is six times seven?')
+    await page.shows('It is 42.')
+    expect(await visibleText(page.tools)).toMatch(/calculate[\s\S]*Done/)
+
+    const seen = (await script.requests()).slice(before)
+    expect(seen).toHaveLength(2)
+    for (const { headers, body } of seen) {
+      expect(headers.authorization).toBe(`Bearer ${serverKey}`)
+      expect(headers).not.toHaveProperty('cookie')
+      expect(headers).not.toHaveProperty('origin')
+      expect(body).toMatchObject({ model: 'test-model' })
+    }
+  })
+
+  test('loads its provider on first use only', async ({ browser }) => {
+    await script.add(say('Hello.'))
+    const page = await browser.open(demo)
+    await page.ask('What is 1 + 1?')
+    const before = browser.requests.length
+    await page.model.selectOption(proxied)
+    await page.ask('Hello?')
+    await page.shows('Hello.')
+    const after = browser.requests.slice(before).filter((url) => url.endsWith('.js'))
+    expect(after.length).toBeGreaterThan(0)
+  })
+
+  test('streams through the proxy without buffering, and a stop closes the connection', async ({ browser }) => {
+    const before = (await script.requests()).length
+    await script.add(say('one two three', { holdAt: { event: 6 } }))
+    const page = await browser.open(demo)
+    await page.model.selectOption(proxied)
+    await page.say('Count')
+    await page.shows(/^one/)
+    await page.stop.click()
+    await page.idle()
+    await vi.waitFor(async () => expect((await script.requests())[before]?.state).toBe('closed'), { timeout: 5000 })
+    await page.shows('Stopped before the end.')
+  })
+
+  test('is chosen again after a reload', async ({ browser }) => {
+    const page = await browser.open(demo)
+    await page.model.selectOption(proxied)
+    await page.page.reload()
+    await expect.poll(() => page.model.locator('option:checked').textContent()).toBe(proxied)
+  })
+
+  test('shows an error as an alert that says what to do', async ({ browser }) => {
+    browser.expectFault(/status of 401/)
+    await script.add(unauthorized())
+    const page = await browser.open(demo)
+    await page.model.selectOption(proxied)
+    await page.ask('Hello?')
+    const alert = page.log.getByRole('alert')
+    await alert.waitFor()
+    expect(await visibleText(alert)).toContain('Check it, then send your message again.')
+    await page.model.selectOption({ index: 0 })
+    await page.ask('What is 2 + 2?')
+    expect(await alert.count()).toBe(0)
+  })
+
+  test('stays closed to what is not its page', async () => {
+    const post = (path: string, init: RequestInit = {}) =>
+      fetch(`${demo.url}api/openai${path}`, {
+        method: 'POST',
+        body: '{}',
+        ...init,
+        headers: { 'content-type': 'application/json', ...init.headers },
+      })
+    const before = (await script.requests()).length
+    expect((await post('/responses', { headers: { origin: 'https://elsewhere.example' } })).status).toBe(403)
+    expect((await post('/responses', { headers: { 'sec-fetch-site': 'cross-site' } })).status).toBe(403)
+    expect((await post('/responses', { headers: { 'content-type': 'text/plain' } })).status).toBe(415)
+    expect((await post('/files')).status).toBe(404)
+    expect((await post('/../models')).status).toBe(404)
+    expect((await fetch(`${demo.url}api/openai/responses`)).status).toBe(405)
+    expect(await script.requests()).toHaveLength(before)
+  })
+
+  test('takes a key from the page only after a clear choice, and stores it nowhere', async ({ browser, profile }) => {
+    const own = await serverAt(endpoint.origin).script([say('With your own key.'), say('And again.')])
+    const page = await browser.open(demo)
+    await page.model.selectOption('My own key…')
+    const dialog = page.page.getByRole('dialog')
+    const key = dialog.getByLabel('Key', { exact: true })
+    expect(await key.isDisabled()).toBe(true)
+    expect(await dialog.getByRole('button', { name: 'Use this key' }).isDisabled()).toBe(true)
+    await dialog.getByLabel("Use my own key: kept in this tab's memory only, sent directly to the endpoint").check()
+    await key.fill(ownKey)
+    await dialog.getByLabel('Endpoint').fill('https://elsewhere.example/v1')
+    await dialog.getByRole('button', { name: 'Use this key' }).click()
+    await dialog.getByText('This page may connect to').waitFor()
+    await dialog.getByLabel('Endpoint').fill(own.baseURL)
+    await dialog.getByLabel('Model name').fill('own-model')
+    await dialog.getByRole('button', { name: 'Use this key' }).click()
+    await page.ask('Hello?')
+    await page.shows('With your own key.')
+    // a new worker gets the key again
+    await page.button('Kill worker').click()
+    await page.ask('Still there?')
+    await page.shows('And again.')
+    const [seen] = await own.requests()
+    expect(seen?.headers.authorization).toBe(`Bearer ${ownKey}`)
+    expect(seen?.body).toMatchObject({ model: 'own-model' })
+
+    await page.page.reload()
+    await page.shows('And again.')
+    expect(await page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
+    await browser.context.close()
+    expect(await filesWith(profile, 'With your own key.')).not.toEqual([])
+    expect(await filesWith(profile, ownKey)).toEqual([])
+    expect(await filesWith(profile, serverKey)).toEqual([])
+  })
+
+  test('is not chosen when the dialog for the key is cancelled', async ({ browser }) => {
+    const page = await browser.open(demo)
+    await page.model.selectOption('My own key…')
+    await page.page.keyboard.press('Escape')
+    await page.page.getByRole('dialog').waitFor({ state: 'hidden' })
+    expect(await page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
+  })
+})
+
+/** Files under the folder that hold the text, as UTF-8 or UTF-16. */
+async function filesWith(folder: string, text: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const found: string[] = []
+  for (const entry of entries.filter((entry) => entry.isFile())) {
+    const file = join(entry.parentPath, entry.name)
+    const content = await readFile(file)
+    if (content.includes(text) || content.includes(Buffer.from(text, 'utf16le'))) found.push(file)
+  }
+  return found
+}

@@ -1,0 +1,63 @@
+import { playwright } from '@vitest/browser-playwright'
+import { defineConfig } from 'vitest/config'
+import { chromiumArgs, findChromium } from './scripts/chromium.ts'
+import { sourceAliases } from './scripts/entries.ts'
+
+const executablePath = findChromium()
+
+export default defineConfig({
+  resolve: { alias: sourceAliases },
+  worker: { format: 'es' },
+  test: {
+    testTimeout: 15_000,
+    hookTimeout: 15_000,
+    globalSetup: ['test/global-setup.ts'],
+    projects: [
+      {
+        extends: true,
+        // Whatever tests and their workers import: a package found in mid-run would reload the page and fail the run.
+        optimizeDeps: {
+          include: [
+            '@ai-sdk/openai',
+            '@ai-sdk/provider',
+            '@ai-sdk/provider-utils',
+            'ai',
+            'ai/test',
+            'dompurify',
+            'fast-check',
+            'idb-keyval',
+            'marked',
+            'react',
+            'react/jsx-dev-runtime',
+            'react/jsx-runtime',
+            'react-dom',
+            'react-dom/client',
+            'zod',
+          ],
+        },
+        test: {
+          name: 'browser',
+          include: ['test/**/*.test.{ts,tsx}'],
+          exclude: ['test/e2e/**', 'test/node/**'],
+          browser: {
+            enabled: true,
+            headless: true,
+            provider: playwright({
+              launchOptions: { args: [...chromiumArgs], ...(executablePath && { executablePath }) },
+            }),
+            instances: [{ browser: 'chromium' }],
+            screenshotFailures: false,
+          },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['test/{node,e2e}/**/*.test.ts'],
+          environment: 'node',
+        },
+      },
+    ],
+  },
+})
