@@ -37,6 +37,7 @@ export default defineConfig({
         },
         test: {
           name: 'browser',
+          sequence: { groupOrder: 1 },
           include: ['test/**/*.test.{ts,tsx}'],
           exclude: ['test/e2e/**', 'test/node/**'],
           browser: {
@@ -54,6 +55,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'node',
+          // after the others: end-to-end tests start browsers of their own, and build the demo first
+          sequence: { groupOrder: 2 },
+          hookTimeout: 60_000,
           include: ['test/{node,e2e}/**/*.test.ts'],
           environment: 'node',
         },

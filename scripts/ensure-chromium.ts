@@ -12,12 +12,7 @@ else if (!isExecutable(found)) fail(`CHROME_PATH is ${found}, which is no execut
 function install(): void {
   if (isDebianRoot()) {
     console.log('No Chromium found: installing Debian’s.')
-    if (
-      run('apt-get', ['update']) &&
-      run('apt-get', ['install', '-y', '--no-install-recommends', 'chromium']) &&
-      findChromium()
-    )
-      return
+    if (run('apt-get', ['update']) && run('apt-get', ['install', '-y', 'chromium']) && findChromium()) return
   }
   console.log('No Chromium found: downloading Playwright’s.')
   const cli = fileURLToPath(new URL('./cli.js', import.meta.resolve('playwright-core')))

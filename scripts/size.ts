@@ -74,7 +74,7 @@ async function bundled(text: string, external: readonly string[] = []): Promise<
   return chunks.reduce((sum, { code }) => sum + gzipSync(code, { level: 9 }).length, 0)
 }
 
-/** `SIZE_MODULES=1 npm run size` says where the weight is: minified bytes per module, before gzip. */
+/** `SIZE_MODULES=1 npm run size` says where the weight is: bytes per module before it is minified. */
 function showModules(chunks: readonly Rolldown.OutputChunk[]): void {
   const modules = chunks.flatMap(({ modules }) => Object.entries(modules))
   modules.sort(([, a], [, b]) => b.renderedLength - a.renderedLength)

@@ -106,6 +106,11 @@ export function fromWire({ code, message, recoverable, status }: WireError): Age
   return new AgentError(code, message, status === undefined ? { recoverable } : { recoverable, status })
 }
 
+/** Tells the page of an error that is nobody's to catch. Node has no `reportError`. */
+export function report(error: unknown): void {
+  ;(globalThis.reportError ?? console.error)(error)
+}
+
 /** What `result` rejects with when a run was cancelled: a `DOMException` named `AbortError`, as `fetch` gives it. */
 export function abortError(message = 'The run was aborted'): DOMException {
   return new DOMException(message, 'AbortError')

@@ -54,6 +54,22 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
     }
   }
 
+  /** The listeners of one run leave with its end: nothing more comes. */
+  const listenToRun = (scope: { readonly sessionId?: string; readonly runId: string }) => {
+    const listeners = new Set<EventListener>()
+    const listen = core.listenTo(scope) as (...args: unknown[]) => EventListener
+    const on = ((...args: unknown[]) => {
+      const listener = listen(...args)
+      listeners.add(listener)
+      return listener
+    }) as unknown as Listen<A>
+    const ended = () => {
+      metadata.delete(scope.runId)
+      for (const listener of listeners) listener.close()
+    }
+    return { on, ended }
+  }
+
   const core: RuntimeCore<A> = {
     channel,
     listenTo: (scope) =>
@@ -79,7 +95,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
         runId,
         sessionId,
         owned: true,
-        on: core.listenTo({ sessionId, runId }),
+        ...listenToRun({ sessionId, runId }),
         signal: outer,
         output: async (signal) => {
           const {
@@ -148,7 +164,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
           runId,
           sessionId: '',
           owned: false,
-          on: core.listenTo({ runId }),
+          ...listenToRun({ runId }),
           output: () => channel.call('settled', { runId }),
         }),
     },

@@ -87,6 +87,10 @@ export class Channel {
     this.#muted.add(runId)
   }
 
+  unmute(runId: string) {
+    this.#muted.delete(runId)
+  }
+
   setCredentials(value: unknown) {
     this.#credentials = { value }
     this.#link?.send({ type: 'credentials', credentials: value })

@@ -1,5 +1,5 @@
 import '../disposable.ts'
-import { AgentError, fromWire } from '../errors.ts'
+import { AgentError, fromWire, report } from '../errors.ts'
 import type { AnyEvent } from '../events/kinds.ts'
 import { mergeDeltas } from '../events/merge-deltas.ts'
 import type { Received } from './channel.ts'
@@ -19,6 +19,7 @@ export class EventListener implements InvocationHandle {
   readonly #invocations = new Set<Invocation>()
   #waiting: AnyEvent[] = []
   #running = 0
+  #closed = false
 
   constructor(
     handler: Handler,
@@ -39,7 +40,7 @@ export class EventListener implements InvocationHandle {
   receive(item: Received) {
     if (item.kind !== '@joined') return this.#take(item)
     for (const event of item.events) this.#take(event)
-    if (item.error) reportError(fromWire(item.error))
+    if (item.error) report(fromWire(item.error))
   }
 
   abort(reason?: unknown) {
@@ -50,12 +51,19 @@ export class EventListener implements InvocationHandle {
     this.#ended()
   }
 
+  /** No further events come; what waits is still handled. */
+  close() {
+    this.#closed = true
+    this.#ended()
+    this.#finishIfDone()
+  }
+
   [Symbol.dispose]() {
     this.abort()
   }
 
   #take(event: AnyEvent) {
-    if (this.finished) return
+    if (this.finished || this.#closed) return
     if (this.#running < this.concurrency) return this.#invoke(event)
     this.#waiting.push(event)
     // A slow handler sees fewer, longer deltas.
@@ -68,7 +76,7 @@ export class EventListener implements InvocationHandle {
       const pending = this.#handler(event, this.#contextOf(event), invocation)
       if (typeof pending?.then === 'function') this.#await(pending, invocation, event)
     } catch (error) {
-      reportError(error)
+      report(error)
     }
   }
 
@@ -88,10 +96,10 @@ export class EventListener implements InvocationHandle {
         : setTimeout(() => {
             const error = new AgentError('timeout', `A handler of "${kind}" did not finish within ${timeout} ms.`)
             invocation.abort(error)
-            reportError(error)
+            report(error)
             done()
           }, timeout)
-    Promise.resolve(pending).catch(reportError).finally(done)
+    Promise.resolve(pending).catch(report).finally(done)
   }
 
   #next() {
@@ -100,6 +108,11 @@ export class EventListener implements InvocationHandle {
       const event = this.#waiting.shift()
       if (event) this.#invoke(event)
     }
+    this.#finishIfDone()
+  }
+
+  #finishIfDone() {
+    if (this.#closed && this.#running === 0 && this.#waiting.length === 0) this.finished = true
   }
 }
 

@@ -13,6 +13,8 @@ interface HandleOptions<A extends App> {
   /** Settles at the run's end. */
   readonly output: (signal: AbortSignal) => Promise<RunOutput>
   readonly on: Listen<A>
+  /** Called when the run has ended, and all that was told of it has been received. */
+  readonly ended: () => void
   readonly signal?: AbortSignal | undefined
 }
 
@@ -29,7 +31,7 @@ export class Handle<A extends App> implements RunHandle<A> {
   readonly #controller = new AbortController()
   #owned: boolean
 
-  constructor({ channel, runId, sessionId, owned, output, on, signal }: HandleOptions<A>) {
+  constructor({ channel, runId, sessionId, owned, output, on, ended, signal }: HandleOptions<A>) {
     this.runId = runId
     this.sessionId = sessionId
     this.#channel = channel
@@ -45,6 +47,8 @@ export class Handle<A extends App> implements RunHandle<A> {
       })
       .finally(() => {
         this.finished = true
+        channel.unmute(runId)
+        ended()
         signal?.removeEventListener('abort', outer)
       })
     // One that nobody awaits is no unhandled rejection.

@@ -78,8 +78,8 @@ export interface EventPayloads<A extends App = App> {
   notice: { readonly code: string; readonly message: string }
 
   // sessions; these have no run
-  'session-created': {}
-  'session-updated': {}
+  'session-created': { readonly title?: string }
+  'session-updated': { readonly title?: string }
   'session-deleted': {}
 
   // the provider's own stream, below the run; not part of `any`

@@ -12,7 +12,7 @@ import type {
   WholePart,
 } from '../sessions/records.ts'
 import { parseCall } from '../tools/parse-call.ts'
-import { modelOutputOf, toJson } from '../tools/tool-output.ts'
+import { modelOutputOf, toJson, toStored } from '../tools/tool-output.ts'
 import { dataUrl } from './file-data.ts'
 import { toModelError } from './model-error.ts'
 import { toUsage } from './usage.ts'
@@ -238,16 +238,28 @@ export class Answer {
     return ours
   }
 
-  #providerResult(result: LanguageModelV4ToolResult) {
+  #providerResult(result: LanguageModelV4ToolResult): void | Promise<void> {
+    const { tools } = this.#options
     const toolCallId = this.#callIds.get(result.toolCallId) ?? result.toolCallId
     const output = toJson(result.result)
+    if (result.isError) return this.#addResult(result, toolCallId, output, { type: 'error-json', value: output })
+    const tool = Object.hasOwn(tools, result.toolName) ? tools[result.toolName] : undefined
+    if (!tool?.toModelOutput) return this.#addResult(result, toolCallId, output, modelOutputOf(output))
+    const call = this.parts.find((part) => part.type === 'tool-call' && part.toolCallId === toolCallId)
+    const input = call?.type === 'tool-call' ? call.input : undefined
+    return Promise.resolve(tool.toModelOutput({ toolCallId, input, output })).then((told) =>
+      this.#addResult(result, toolCallId, output, toStored(told)),
+    )
+  }
+
+  #addResult(result: LanguageModelV4ToolResult, toolCallId: string, output: JSONValue, modelOutput: ModelOutput) {
     const part: ToolResultPart = {
       type: 'tool-result',
       toolCallId,
       toolName: result.toolName,
       output,
       ...(result.isError ? { isError: true } : undefined),
-      modelOutput: result.isError ? { type: 'error-json', value: output } : modelOutputOf(output),
+      modelOutput,
       ...metadata(result),
     }
     const earlier = this.parts.findIndex((other) => other.type === 'tool-result' && other.toolCallId === toolCallId)

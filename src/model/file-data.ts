@@ -1,4 +1,5 @@
 import type { SharedV4FileDataData, SharedV4FileDataUrl } from '@ai-sdk/provider'
+import type { ToolResultOutput } from '@ai-sdk/provider-utils'
 
 // Files are kept as URLs, as the AI SDK's UI messages have them, and are given back to providers as data.
 
@@ -11,6 +12,33 @@ export function dataUrl(data: SharedV4FileDataData | SharedV4FileDataUrl, mediaT
 export function fileData(url: string): SharedV4FileDataData | SharedV4FileDataUrl {
   const data = /^data:[^,]*;base64,(.*)$/s.exec(url)?.[1]
   return data === undefined ? { type: 'url', url: new URL(url) } : { type: 'data', data }
+}
+
+type ContentItem = Extract<ToolResultOutput, { type: 'content' }>['value'][number]
+
+/**
+ * One item of a tool's content as it is stored: bytes as base64, and the AI SDK's older names for files (`image-data`,
+ * `file-url` …) as `file`. Throws for a URL that is none: a prompt could not be built with it.
+ */
+export function fileContent(item: ContentItem): object {
+  const [, kind, form] = /^(file|image)-(data|url)$/.exec(item.type) ?? []
+  if (form) {
+    const { type: _, data, url, mediaType, ...others } = item as { type: string; data?: string; url?: string; mediaType?: string }
+    const file = form === 'url' ? { type: 'url', url: new URL(url ?? '').href } : { type: 'data', data }
+    return { ...others, type: 'file', mediaType: mediaType ?? (kind === 'image' ? 'image' : 'application/octet-stream'), data: file }
+  }
+  if (item.type !== 'file' || typeof item.data !== 'object' || !('type' in item.data)) return item
+  const { data } = item
+  if (data.type === 'url') return { ...item, data: { ...data, url: new URL(data.url).href } }
+  if (data.type !== 'data' || typeof data.data === 'string') return item
+  const bytes = data.data instanceof ArrayBuffer ? new Uint8Array(data.data) : data.data
+  return { ...item, data: { ...data, data: toBase64(bytes) } }
+}
+
+/** The same item for a provider, which wants URLs as objects. */
+export const promptContent = (item: unknown): unknown => {
+  const { data } = item as { data?: { type?: string; url?: string } }
+  return data?.type === 'url' && data.url ? { ...(item as object), data: { ...data, url: new URL(data.url) } } : item
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -2,12 +2,13 @@ import type { LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/prov
 import type {
   AssistantMessageRecord,
   MessageRecord,
+  ModelOutput,
   PartRecord,
   ProviderMetadata,
   ToolMessageRecord,
   UserMessageRecord,
 } from '../sessions/records.ts'
-import { fileData } from './file-data.ts'
+import { fileData, promptContent } from './file-data.ts'
 
 type Content<Role> = Extract<LanguageModelV4Message, { role: Role }>['content'][number] & object
 
@@ -91,7 +92,7 @@ function assistantContent(part: PartRecord, { status }: AssistantMessageRecord):
           type: 'tool-result',
           toolCallId: part.toolCallId,
           toolName: part.toolName,
-          output: part.modelOutput as never,
+          output: promptOutput(part.modelOutput),
           ...options(part),
         },
       ]
@@ -106,10 +107,13 @@ const toolContent = (record: ToolMessageRecord) =>
       type: 'tool-result',
       toolCallId: result.toolCallId,
       toolName: result.toolName,
-      output: result.modelOutput as never,
+      output: promptOutput(result.modelOutput),
       ...options(result),
     }),
   )
+
+const promptOutput = (output: ModelOutput) =>
+  (output.type === 'content' ? { ...output, value: output.value.map(promptContent) } : output) as never
 
 /** What a provider gave with a part goes back on the same part: without it, its second turn fails. */
 const options = ({ providerMetadata }: { readonly providerMetadata?: ProviderMetadata }) =>

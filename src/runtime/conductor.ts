@@ -22,9 +22,11 @@ export class Conductor {
   readonly #env: Environment
   readonly #settlements: Settlements
   readonly #closing = new AbortController()
-  readonly #driven = new Set<Promise<void>>()
+  readonly #driven = new Set<LiveSession>()
+  readonly #onIdle: () => void
 
-  constructor(env: Environment, settlements: Settlements) {
+  constructor(env: Environment, settlements: Settlements, onIdle: () => void) {
+    this.#onIdle = onIdle
     this.#env = env
     this.#settlements = settlements
   }
@@ -35,26 +37,30 @@ export class Conductor {
     if (live.run)
       applyInbox(live.run).catch((error) => live.run?.end({ kind: 'run-failed', error: toAgentError(error) }))
     if (live.driving) return
-    live.driving = true
-    const driven = this.#drive(live)
+    live.driving = this.#drive(live)
       .catch((error) => this.#refuse(live, error))
       .finally(() => {
-        live.driving = false
-        this.#driven.delete(driven)
+        live.driving = undefined
         // Said between the last look into the inbox and now.
         if (live.inboxChanged && !this.#closing.signal.aborted) this.nudge(live)
+        else this.#idle(live)
       })
-    this.#driven.add(driven)
+    this.#driven.add(live)
   }
 
   async whenIdle(): Promise<void> {
-    while (this.#driven.size > 0) await Promise.allSettled(this.#driven)
+    while (this.#driven.size > 0) await Promise.all([...this.#driven].map(({ driving }) => driving))
   }
 
   /** Leaves all sessions: runs that are under way are left as they stand in the store. */
   async close(): Promise<void> {
     this.#closing.abort(new AgentError('closed', 'The runtime was closed.'))
-    await Promise.allSettled(this.#driven)
+    await this.whenIdle()
+  }
+
+  #idle(live: LiveSession) {
+    this.#driven.delete(live)
+    this.#onIdle()
   }
 
   async #drive(live: LiveSession) {
@@ -165,20 +171,27 @@ export class Conductor {
     const { input, model, metadata } = request
     const message = { ...messageBase(run), role: 'user' as const, parts: [{ type: 'text' as const, text: input }] }
     live.run = run
-    await run.commit({
-      messages: [message],
-      events: [
-        {
-          kind: 'run-started',
-          input,
-          ...(model === undefined ? undefined : { model }),
-          ...(metadata === undefined ? undefined : { metadata }),
-        },
-        { kind: 'input-delivered', inputId: runId, input, mode: 'queue' },
-        { kind: 'user-message-committed', index: message.index },
-      ],
-      applied: [item.n],
-    })
+    try {
+      await run.commit({
+        messages: [message],
+        events: [
+          {
+            kind: 'run-started',
+            input,
+            ...(model === undefined ? undefined : { model }),
+            ...(metadata === undefined ? undefined : { metadata }),
+          },
+          { kind: 'input-delivered', inputId: runId, input, mode: 'queue' },
+          { kind: 'user-message-committed', index: message.index },
+        ],
+        applied: [item.n],
+      })
+    } catch (error) {
+      live.run = undefined
+      // It was withdrawn in the last moment.
+      if (error instanceof AgentError && error.code === 'aborted') return true
+      throw error
+    }
     await this.#advance(run)
     return true
   }

@@ -129,10 +129,8 @@ export class Connection implements Sink {
     try {
       await this.#join(id, listener, live, interest)
     } catch (error) {
-      if (this.#joining.delete(id)) {
-        live.listeners--
-        this.#options.post({ kind: '@joined', id, events: [], error: toWire(error) })
-      }
+      if (this.#joining.delete(id)) this.#options.post({ kind: '@joined', id, events: [], error: toWire(error) })
+      this.#engine.release(live)
     }
   }
 
@@ -168,7 +166,7 @@ export class Connection implements Sink {
       }
       const events = await replay(true)
       // From here to the end nothing is awaited.
-      if (!this.#joining.delete(id)) return
+      if (!this.#joining.delete(id)) return this.#engine.release(live)
       this.#listeners.set(id, listener)
       events.push(...openEvents(live).filter((event) => this.#hears(listener, event)))
       if (window > 0) live.remember(state?.messages)
@@ -183,8 +181,7 @@ export class Connection implements Sink {
 
   #unlisten(id: number) {
     const listener = this.#listeners.get(id)
-    if (this.#listeners.delete(id) && listener?.live) listener.live.listeners--
     this.#joining.delete(id)
-    this.#engine.prune()
+    if (this.#listeners.delete(id) && listener?.live) this.#engine.release(listener.live)
   }
 }

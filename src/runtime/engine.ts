@@ -1,4 +1,4 @@
-import { AgentError, toAgentError } from '../errors.ts'
+import { AgentError, report, toAgentError } from '../errors.ts'
 import type { AnyEvent } from '../events/kinds.ts'
 import { isEnd } from '../events/kinds.ts'
 import { deliver } from '../sessions/deliver.ts'
@@ -27,7 +27,7 @@ export class Engine {
 
   constructor(env: Environment) {
     this.env = env
-    this.conductor = new Conductor(env, this.settlements)
+    this.conductor = new Conductor(env, this.settlements, () => this.#prune())
   }
 
   connect(options: ConnectionOptions): Connection {
@@ -45,7 +45,7 @@ export class Engine {
     return this.conductor.whenIdle()
   }
 
-  /** The session as one in use; `release` it when it isn't any more. */
+  /** The session as one in use. It is forgotten once it is neither driven nor listened to: don't keep it over an `await`. */
   live(id: string): LiveSession {
     // Nothing is opened before the first use.
     this.#unwatch ??= this.env.store.watch((change) => this.#changed(change))
@@ -57,8 +57,14 @@ export class Engine {
   }
 
   /** Forgets sessions that nobody uses. */
-  prune() {
+  #prune() {
     for (const [id, live] of this.#sessions) if (!live.driving && live.listeners === 0) this.#sessions.delete(id)
+  }
+
+  /** A listener has left the session. */
+  release(live: LiveSession) {
+    live.listeners--
+    this.#prune()
   }
 
   /** Nudges the waiting runs: a page has come that may carry out what they wait for. */
@@ -113,7 +119,7 @@ export class Engine {
     switch (change.type) {
       case 'committed':
         if (live?.driving) return
-        if (live) live.exclusive(() => this.follow(live)).catch(reportError)
+        if (live) live.exclusive(() => this.follow(live)).catch(report)
         return this.#tellSession(change.sessionId, 'session-updated')
       case 'said':
         if (live?.run) this.conductor.nudge(live)
@@ -122,7 +128,10 @@ export class Engine {
         return this.#tellSession(change.sessionId, 'session-updated')
       case 'deleted':
         live?.run?.end({ kind: 'run-cancelled', reason: 'aborted' })
-        if (live) live.known = false
+        if (live) {
+          live.known = false
+          live.seq = 0
+        }
         this.settlements.refuse(
           change.sessionId,
           new AgentError('unknown-session', `The session "${change.sessionId}" was deleted.`),
@@ -140,7 +149,7 @@ export class Engine {
         const title = state.settings?.title ?? state.session.title
         this.env.bus.publish(sessionEvent(kind, sessionId, this.env.now(), state.session, { title }))
       })
-      .catch(reportError)
+      .catch(report)
   }
 
   async close(): Promise<void> {
@@ -149,7 +158,7 @@ export class Engine {
     this.#unwatch?.()
     await this.conductor.close()
     for (const connection of [...this.#connections]) connection.close()
-    await this.env.store.close()
+    if (this.env.ownsStore) await this.env.store.close()
   }
 }
 

@@ -11,6 +11,8 @@ export interface Environment {
   /** Takes the place of every model. */
   readonly model: Model | undefined
   readonly store: Store
+  /** Whether the runtime made the store itself, and closes it. */
+  readonly ownsStore: boolean
   readonly bus: Bus
   readonly pages: Pages
   readonly newId: () => string

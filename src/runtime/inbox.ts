@@ -23,9 +23,12 @@ async function applyItem(run: Run, item: InboxItem) {
     case 'input':
       return
     case 'stop':
-      run.applied(item.n)
+      // Stays in the inbox until the run has ended: the turn may last longer than this owner.
       if (item.after === 'turn') run.stopAfterTurn = true
-      else run.end({ kind: 'run-stopped', reason: 'requested' })
+      else {
+        run.applied(item.n)
+        run.end({ kind: 'run-stopped', reason: 'requested' })
+      }
       return
     case 'abort':
       run.applied(item.n)

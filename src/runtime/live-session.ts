@@ -10,8 +10,8 @@ export class LiveSession {
   run: Run | undefined
   /** Whether `seq` is the store's. */
   known = false
-  /** Somebody advances the session, or waits for its lock. */
-  driving = false
+  /** Settles when nobody here advances the session, or waits for its lock, any more. */
+  driving: Promise<void> | undefined
   /** Listeners and views that hold on to it. */
   listeners = 0
   /** The history as the last owner here left it, of use for as long as the session's last commit is the same. */

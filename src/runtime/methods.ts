@@ -27,7 +27,6 @@ type Table = {
 export const methods: Table = {
   async run(engine, params, { pageId }) {
     const { sessionId, runId } = params
-    const live = engine.live(sessionId)
     const request = requestOf(params)
     engine.starting.set(runId, false)
     try {
@@ -55,7 +54,7 @@ export const methods: Table = {
     const givenUp = engine.starting.get(runId)
     engine.starting.delete(runId)
     if (givenUp) await withdrawn(engine, sessionId, runId)
-    else engine.conductor.nudge(live)
+    else engine.conductor.nudge(engine.live(sessionId))
     return settled
   },
 
@@ -70,15 +69,19 @@ export const methods: Table = {
     live.exclusive(() => engine.follow(live)).catch(() => {})
     const again = await engine.env.store.readRun(runId)
     if (again?.endedAt !== undefined) return ended(engine, runId)
-    return settled.finally(() => live.listeners--)
+    return settled.finally(() => engine.release(live))
   },
 
   async stop(engine, { after, ...params }) {
     const { sessionId, runId } = await sessionOf(engine, params)
     const live = engine.live(sessionId)
-    if (live.run && (runId === undefined || live.run.runId === runId)) {
-      if (after === 'turn') live.run.stopAfterTurn = true
-      else live.run.end({ kind: 'run-stopped', reason: 'requested' })
+    // What is to wait for the turn's end is written: the run may be parked until then.
+    if (after === 'now' && live.run && (runId === undefined || live.run.runId === runId)) {
+      live.run.end({ kind: 'run-stopped', reason: 'requested' })
+      return undefined
+    }
+    if (runId !== undefined && engine.starting.has(runId)) {
+      engine.starting.set(runId, true)
       return undefined
     }
     // Its input is not written yet: it will be taken back as soon as it is.
@@ -166,8 +169,15 @@ export const methods: Table = {
   },
 
   async remove(engine, { sessionId }) {
-    engine.live(sessionId).run?.end({ kind: 'run-cancelled', reason: 'aborted' })
-    await engine.env.store.deleteSession(sessionId)
+    const { store } = engine.env
+    // Nothing more is to start, and what runs ends as any aborted run does, before all of it goes.
+    for (const { runId, type } of await store.readInbox(sessionId)) {
+      if (type === 'input') await withdrawn(engine, sessionId, runId)
+    }
+    const live = engine.live(sessionId)
+    live.run?.end({ kind: 'run-cancelled', reason: 'aborted' })
+    if (live.run) await live.driving
+    await store.deleteSession(sessionId)
     return undefined
   },
 

@@ -174,7 +174,7 @@ export class Run implements ToolRun {
       this.history.push(...messages)
       for (const call of step.calls ?? []) this.calls.set(call.toolCallId, call)
       live.seq = seq
-      if (created) env.bus.publish(this.envelope('session-created', {}))
+      if (created) env.bus.publish(this.envelope('session-created', { title: session.title }))
       this.#tell(events, seq)
     })
   }

@@ -11,7 +11,7 @@ import { Engine } from './engine.ts'
 import type { Environment } from './environment.ts'
 
 export interface RuntimeOptions<M extends string = string> {
-  /** `indexedDbStore()` by default; `memoryStore()` where there is none, and in tests. */
+  /** `indexedDbStore()` by default; `memoryStore()` where there is none, and in tests. One that is passed is the caller's to close. */
   readonly store?: Store
   /** Models by name, for agents and for `send(…, { model })`. */
   readonly models?: Readonly<Record<M, Model>>
@@ -53,6 +53,7 @@ export function createRuntime<const G extends AnyAgent, M extends string = never
     models,
     model: options.model,
     store: options.store ?? indexedDbStore(),
+    ownsStore: options.store === undefined,
     bus: new Bus(),
     pages: new Pages(),
     newId: options.newId ?? (() => crypto.randomUUID()),

@@ -1,4 +1,4 @@
-import { AgentError, toAgentError } from '../errors.ts'
+import { AgentError, report, toAgentError } from '../errors.ts'
 import { commit } from './commit.ts'
 import type { Database, Durability, Work } from './database.ts'
 import { markDeleted, sweepDeleted } from './delete-session.ts'
@@ -35,8 +35,7 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
       try {
         listener(change)
       } catch (error) {
-        // Node has no reportError.
-        ;(globalThis.reportError ?? console.error)(error)
+        report(error)
       }
     }
   }

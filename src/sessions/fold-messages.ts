@@ -104,7 +104,10 @@ function foldCall(call: ToolCallPart, result: ToolResultRecord | ToolResultPart 
     ...(providerExecuted !== undefined && { providerExecuted }),
     ...(providerMetadata && { callProviderMetadata: providerMetadata }),
     input,
-    ...foldResult(result),
+    // Nobody carries it out: a provider's own call gets no result that says so.
+    ...(call.invalid !== undefined && !result
+      ? { state: 'output-error', errorText: call.invalid }
+      : foldResult(result)),
   } as MessagePart
 }
 
@@ -123,6 +126,8 @@ function errorTextOf(result: ToolResultRecord | ToolResultPart): string {
   const { modelOutput } = result
   if (modelOutput.type === 'error-text' || modelOutput.type === 'text') return modelOutput.value
   if (modelOutput.type === 'execution-denied') return modelOutput.reason ?? 'The call was denied'
-  if (modelOutput.type === 'error-json' || modelOutput.type === 'json') return JSON.stringify(modelOutput.value)
+  if (modelOutput.type === 'error-json' || modelOutput.type === 'json') {
+    return typeof modelOutput.value === 'string' ? modelOutput.value : JSON.stringify(modelOutput.value)
+  }
   return 'The tool failed'
 }

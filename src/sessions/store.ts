@@ -21,19 +21,20 @@ import type {
 export interface Store {
   /**
    * Takes the session's lock and commits a new epoch. Waits while another owner holds the lock, until `signal` aborts
-   * (rejects with its reason); with `ifAvailable` it gives `undefined` at once instead of waiting.
+   * (rejects with its reason); with `ifAvailable` it gives `undefined` within 100 ms instead of waiting. Rejects with
+   * `ownership-lost` where the lock is taken away before the claim is through.
    */
   claim(sessionId: string, options?: { readonly signal?: AbortSignal; readonly ifAvailable?: boolean }): Promise<Claim | undefined>
 
   /**
    * One step of a session, whole or not at all. A repeat of the commit that was the session's last does nothing and
-   * answers the same.
+   * answers the same. One that starts a run is refused with `aborted` where an item that it applies was withdrawn.
    */
   commit(change: Change): Promise<Committed>
 
   /** Appends to the session's inbox and resolves with the item as it was written. */
   say(sessionId: string, runId: string, said: Said): Promise<InboxItem>
-  /** Takes an input back that no owner has applied yet; false where it is too late. */
+  /** Takes an input back that no owner has applied yet, with all that was said to its run; false where it is too late. */
   withdraw(sessionId: string, runId: string): Promise<boolean>
   readInbox(sessionId: string): Promise<readonly InboxItem[]>
 
@@ -56,7 +57,10 @@ export interface Store {
   readCalls(runId: string): Promise<readonly CallRecord[]>
   /** Runs that have begun and not ended. */
   readActiveRuns(): Promise<readonly RunRecord[]>
-  /** Sessions, newest first, after the one named by `before`. */
+  /**
+   * Sessions, newest first, after the one named by `before`: from where it stood when a page ended with it. `messages` and
+   * `calls` are left empty, `run` out. Rejects with `unknown-session` where nothing is known of `before`.
+   */
   listSessions(options: { readonly limit: number; readonly before?: string }): Promise<readonly SessionState[]>
 
   /** Tells of every change that any runtime on this store wrote, this one's included. Returns its undo. */

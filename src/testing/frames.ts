@@ -1,5 +1,5 @@
 import type { LanguageModelV4StreamPart, LanguageModelV4Usage } from '@ai-sdk/provider'
-import type { Usage } from '../sessions/records.ts'
+import type { Usage } from '../api/public-types.ts'
 import { httpError, lostConnection } from './provider-errors.ts'
 import type { FinishReason, Piece, Reply } from './reply.ts'
 

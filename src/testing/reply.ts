@@ -1,5 +1,5 @@
 import type { LanguageModelV4FinishReason, LanguageModelV4StreamPart } from '@ai-sdk/provider'
-import type { Usage } from '../sessions/records.ts'
+import type { Usage } from '../api/public-types.ts'
 
 /** What a scripted model answers with. Make it with `reply`; it can be used more than once. */
 export interface Reply {

@@ -1,6 +1,6 @@
 import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4StreamResult } from '@ai-sdk/provider'
 import { AgentError } from '../errors.ts'
-import type { Usage } from '../sessions/records.ts'
+import type { Usage } from '../api/public-types.ts'
 import { copyCall } from './copy-call.ts'
 import { framesOf } from './frames.ts'
 import { httpError } from './provider-errors.ts'

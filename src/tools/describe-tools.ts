@@ -6,14 +6,19 @@ export type ToolDescription = LanguageModelV4FunctionTool | LanguageModelV4Provi
 
 const described = new WeakMap<ToolSet, Promise<ToolDescription[]>>()
 
-/** The tools as a provider is told of them. Made once per tool set. */
-export function describeTools(tools: ToolSet): Promise<ToolDescription[]> {
+/** The tools as a provider is told of them. Made once per tool set, but for descriptions that are functions. */
+export async function describeTools(tools: ToolSet): Promise<ToolDescription[]> {
   let descriptions = described.get(tools)
   if (!descriptions) {
     descriptions = Promise.all(Object.entries(tools).map(([name, tool]) => describe(name, tool)))
     described.set(tools, descriptions)
   }
-  return descriptions
+  return (await descriptions).map((described) => {
+    const description = tools[described.name]?.description
+    return typeof description === 'function'
+      ? { ...described, description: description({ context: undefined as never }) }
+      : described
+  })
 }
 
 async function describe(name: string, tool: ToolSet[string]): Promise<ToolDescription> {

@@ -99,8 +99,17 @@ function contextOf(
     progress: (data) => progress(data),
     custom: (name, data) => tell('custom', { name: String(name), data: toJson(data) }),
   }
-  // Tools of the AI SDK may look at the conversation; few do, so that it is made on demand.
-  return Object.defineProperty(context, 'messages', { get: () => toPrompt(undefined, run.history), enumerable: true })
+  // Tools of the AI SDK may look at the conversation, up to the answer that called them; few do, so that it is made on
+  // demand.
+  const messages = () =>
+    toPrompt(
+      undefined,
+      run.history.slice(
+        0,
+        run.history.findLastIndex(({ role }) => role === 'assistant'),
+      ),
+    )
+  return Object.defineProperty(context, 'messages', { get: messages, enumerable: true })
 }
 
 const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>

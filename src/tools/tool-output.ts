@@ -1,6 +1,7 @@
 import type { JSONValue } from '@ai-sdk/provider'
-import type { ToolSet } from '@ai-sdk/provider-utils'
+import type { ToolResultOutput, ToolSet } from '@ai-sdk/provider-utils'
 import { AgentError, messageOf } from '../errors.ts'
+import { fileContent } from '../model/file-data.ts'
 import type { ModelOutput, Outcome, ToolCallPart, ToolResultRecord } from '../sessions/records.ts'
 
 /** Characters of JSON that one result may have; more would fill the store and every later prompt. */
@@ -11,12 +12,15 @@ const maxDepth = 500
 export async function successOf(call: ToolCallPart, tool: ToolSet[string], raw: unknown): Promise<ToolResultRecord> {
   const output = toJson(raw)
   const modelOutput = tool.toModelOutput
-    ? // The AI SDK's type has forms of older versions too; what a provider gets is checked like any output.
-      (toJson(
-        await tool.toModelOutput({ toolCallId: call.toolCallId, input: call.input, output: raw }),
-      ) as unknown as ModelOutput)
-    : modelOutputOf(output)
+    ? toStored(await tool.toModelOutput({ toolCallId: call.toolCallId, input: call.input, output: raw }))
+    : modelOutputOf(output, raw)
   return { ...resultOf(call, 'success', modelOutput), output }
+}
+
+/** What a tool tells the model itself, checked like any output; its files in the form of `fileContent`. */
+export function toStored(given: ToolResultOutput): ModelOutput {
+  const output = given.type === 'content' ? { ...given, value: given.value.map(fileContent) } : given
+  return toJson(output) as unknown as ModelOutput
 }
 
 export function failureOf(
@@ -27,20 +31,23 @@ export function failureOf(
   return { ...resultOf(call, outcome, { type: 'error-text', value: errorText }), errorText }
 }
 
-export const modelOutputOf = (output: JSONValue): ModelOutput =>
-  typeof output === 'string' ? { type: 'text', value: output } : { type: 'json', value: output }
+/** Only a string is text: what becomes one in JSON, a `Date` for example, is not. */
+export const modelOutputOf = (output: JSONValue, raw: unknown = output): ModelOutput =>
+  typeof raw === 'string' && typeof output === 'string'
+    ? { type: 'text', value: output }
+    : { type: 'json', value: output }
 
 function resultOf(call: ToolCallPart, outcome: Outcome, modelOutput: ModelOutput): ToolResultRecord {
   const { toolCallId, toolName, providerMetadata } = call
   return { toolCallId, toolName, outcome, modelOutput, ...(providerMetadata ? { providerMetadata } : undefined) }
 }
 
-/** What a tool threw, in words for the model. */
+/** What a tool threw, in words for the model: the AI SDK's, with the error's class. Our own errors say all themselves. */
 export function failureText(error: unknown): string {
   if (error === undefined || error === null) return 'unknown error'
-  if (typeof error === 'string' || error instanceof Error) return messageOf(error)
+  if (typeof error === 'string' || error instanceof AgentError) return messageOf(error)
   try {
-    return JSON.stringify(toJson(error))
+    return error instanceof Error ? messageOf(error.toString()) : JSON.stringify(toJson(error))
   } catch {
     return messageOf(error)
   }

@@ -28,7 +28,7 @@ export async function withStreamText(given: Case): Promise<Trace> {
       ...(toolChoice === undefined ? {} : { toolChoice }),
       stopWhen: isStepCount(maxTurns),
       maxRetries: 0,
-      experimental_download: async (files) => files.map(() => ({ data: new TextEncoder().encode('downloaded'), mediaType: 'image/png' })),
+      experimental_download: async (files) => files.map(({ url }) => (url.host === 'generated.example' ? { data: new Uint8Array([1]), mediaType: undefined } : null)),
       onError: ({ error }) => void errors.push(error),
     })
     const stream = toUIMessageStream({ stream: result.stream, sendSources: true, ...(tools ? { tools } : {}) })

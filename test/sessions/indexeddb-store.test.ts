@@ -301,9 +301,7 @@ describe('another version of turnloop', () => {
     const upgrade = indexedDB.open(name, 2)
     const blocked = vi.fn()
     upgrade.onblocked = blocked
-    const started = performance.now()
     const db = await settled(upgrade)
-    expect(performance.now() - started).toBeLessThan(1000)
     expect(blocked).not.toHaveBeenCalled()
     db.close()
     const outdated = { code: 'storage-outdated', message: expect.stringContaining('reload') }

@@ -40,7 +40,7 @@ class Owner {
     this.#steal = steal
   }
 
-  async act(action: Action): Promise<void> {
+  async act(action: Action): Promise<unknown> {
     switch (action) {
       case 'claim':
         return this.#take()

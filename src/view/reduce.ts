@@ -1,0 +1,256 @@
+import type { App } from '../api/app.ts'
+import type { Message, MessagePart } from '../api/message.ts'
+import type { RunState, SessionSnapshot } from '../api/types.ts'
+import type { AgentError } from '../errors.ts'
+import type { AnyEvent, Envelope, EventKind, EventOf } from '../events/kinds.ts'
+import { mergeDeltas } from '../events/merge-deltas.ts'
+import { noUsage } from '../sessions/records.ts'
+import { share } from './share.ts'
+
+/** A session's snapshot before its store has answered, and, `loaded`, that of a session that isn't there. */
+export const emptySession = (id: string, loaded = false): SessionSnapshot => ({
+  id,
+  loaded,
+  messages: [],
+  hasOlder: false,
+  status: 'ready',
+  queue: [],
+  usage: noUsage,
+})
+
+/** The snapshot after an event. Pure; what the event does not change keeps its identity, be it the snapshot itself. */
+export const reduce = (snapshot: SessionSnapshot, event: AnyEvent): SessionSnapshot => reduceAll(snapshot, [event])
+
+/** The snapshot after some events, in order. */
+export function reduceAll(snapshot: SessionSnapshot, events: readonly AnyEvent[]): SessionSnapshot {
+  let next = snapshot
+  for (const event of mergeDeltas(events)) {
+    const change = changes[event.kind] as ((now: SessionSnapshot, event: AnyEvent) => Change) | undefined
+    next = { ...next, ...change?.(next, event) }
+  }
+  return finish(snapshot, next)
+}
+
+/** The snapshot after its runtime was lost: what streamed stays to be read, and nothing goes on. */
+export const lose = (snapshot: SessionSnapshot, error: AgentError): SessionSnapshot =>
+  finish(snapshot, {
+    ...snapshot,
+    ...interrupted(snapshot, error),
+    messages: snapshot.messages.map((message) =>
+      isOpen(message) ? { ...message, metadata: { ...message.metadata, status: 'partial' } } : message,
+    ),
+  })
+
+function finish(before: SessionSnapshot, { run, error, ...rest }: SessionSnapshot): SessionSnapshot {
+  const after = { ...rest, ...(run && { run }), ...(error && { error }) }
+  return share(before, { ...after, status: statusOf(after) })
+}
+
+function statusOf({ run, queue, messages, error }: SessionSnapshot): SessionSnapshot['status'] {
+  if (run ? run.phase === 'interrupted' : queue.length === 0) return error ? 'error' : 'ready'
+  const last = messages.at(-1)
+  return run?.phase === 'model' && last && isOpen(last) && last.parts.length > 0 ? 'streaming' : 'submitted'
+}
+
+/** The fields that an event changes. */
+type Change = Partial<SessionSnapshot> | false | undefined
+
+/** What each kind changes; the others change nothing. */
+const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: EventOf<App, K>) => Change } = {
+  'run-started': (now, { runId, agent, turn }) => ({
+    agent,
+    error: undefined,
+    run: { runId, phase: 'model', turn },
+    // Whoever wrote an answer that was never committed is gone.
+    messages: now.messages.filter((message) => !isOpen(message)),
+  }),
+  'run-waiting': (now, event) => enter(now, event, { phase: 'waiting', waitingFor: event.waitingFor }),
+  'run-completed': ended,
+  'run-stopped': ended,
+  'run-cancelled': ended,
+  'run-failed': (now, event) => ({ ...ended(now, event), error: event.error }),
+  'run-released': (now, event) =>
+    isUnderWay(now, event) && { ...interrupted(now, event.error), messages: withoutOpen(now, event) },
+
+  'user-message-committed': committed,
+  'assistant-message-committed': committed,
+  'tool-message-committed': (now, event) => ({ ...committed(now, event), ...enter(now, event, { phase: 'model' }) }),
+  'usage-recorded': (_, { session }) => ({ usage: session }),
+
+  'turn-started': (now, event) => enter(now, event, { phase: 'model' }),
+  'model-started': (now, event) => {
+    // Each attempt has a message of its own, and takes the place of the one before.
+    const messages = withoutOpen(now, event, event.messageId)
+    const message = openMessage({ ...now, messages }, event)
+    return { messages: message ? withMessage(messages, message) : messages, ...enter(now, event, { phase: 'model' }) }
+  },
+  'text-delta': (now, event) => withText(now, event, 'text'),
+  'reasoning-delta': (now, event) => withText(now, event, 'reasoning'),
+  'message-part': (now, event) => withPart(now, event, () => event.part),
+  'tool-call-started': (now, event) =>
+    withPart(now, event, () => ({ ...callPart(event), state: 'input-streaming', rawInput: '' })),
+  'tool-call-delta': (now, event) =>
+    withPart(now, event, (part) =>
+      part && 'rawInput' in part ? { ...part, rawInput: part.rawInput + event.delta } : part,
+    ),
+  'tool-call-completed': (now, event) =>
+    withPart(now, event, () => ({ ...callPart(event), state: 'input-available', input: event.input })),
+
+  'tool-execution-started': (now, event) => enter(now, event, { phase: 'tools' }),
+  'tool-execution-progress': (now, event) =>
+    event.preliminary && withResult(now, event, { state: 'output-available', output: event.data, preliminary: true }),
+  'tool-execution-finished': (now, event) =>
+    withResult(
+      now,
+      event,
+      event.outcome === 'success'
+        ? { state: 'output-available', output: event.output }
+        : { state: 'output-error', errorText: event.errorText },
+    ),
+
+  'input-queued': (now, { inputId, input, mode }) => {
+    // Told late: the run has begun, or the snapshot had it.
+    if (now.messages.some(({ metadata }) => metadata.runId === inputId)) return
+    const queue = [...without(now.queue, inputId), { inputId, text: input, mode }]
+    return { queue, run: now.run ?? firstOf(queue, now), error: undefined }
+  },
+  'input-withdrawn': (now, { inputId }) => {
+    const queue = without(now.queue, inputId)
+    return { queue, run: now.run?.runId === inputId ? firstOf(queue, now) : now.run }
+  },
+  'input-delivered': (now, { inputId }) => ({ queue: without(now.queue, inputId) }),
+
+  'session-created': entitled,
+  'session-updated': entitled,
+  'session-deleted': ({ id }) => ({
+    ...emptySession(id, true),
+    title: undefined,
+    agent: undefined,
+    run: undefined,
+    error: undefined,
+  }),
+}
+
+/** The kinds that change a session's snapshot. */
+export const viewKinds = Object.keys(changes) as EventKind[]
+
+const isOpen = ({ metadata }: Message) => metadata.status === 'streaming'
+const isUnderWay = ({ run }: SessionSnapshot, { runId }: Envelope) => run?.runId === runId
+
+/** The run goes over to another phase; one that is stopping stays so to its end. */
+const enter = (now: SessionSnapshot, event: Envelope, phase: Pick<RunState, 'phase' | 'waitingFor'>): Change =>
+  isUnderWay(now, event) && now.run?.phase !== 'stopping' && { run: { runId: event.runId, turn: event.turn, ...phase } }
+
+/** What is kept of an open message has been committed before the end. */
+function ended(now: SessionSnapshot, event: Envelope): Change {
+  const run = isUnderWay(now, event) ? firstOf(now.queue, now) : now.run
+  return { run, messages: withoutOpen(now, event) }
+}
+
+const interrupted = ({ run }: SessionSnapshot, error: AgentError) => ({
+  error,
+  run: run && { runId: run.runId, phase: 'interrupted' as const, turn: run.turn },
+})
+
+const without = (queue: SessionSnapshot['queue'], inputId: string) =>
+  queue.filter((queued) => queued.inputId !== inputId)
+
+/** The run that waits for its turn. */
+const firstOf = ([first]: SessionSnapshot['queue'], { messages }: SessionSnapshot): RunState | undefined =>
+  first && { runId: first.inputId, phase: 'queued', turn: messages.at(-1)?.metadata.turn ?? 0 }
+
+function entitled(now: SessionSnapshot, { title = now.title }: { readonly title?: string }): Change {
+  return { title }
+}
+
+function committed({ messages }: SessionSnapshot, { message }: { readonly message: Message }): Change {
+  return { messages: withMessage(messages, message) }
+}
+
+/** The message in its own place, or at the end. */
+function withMessage(messages: readonly Message[], message: Message): readonly Message[] {
+  const at = messages.findLastIndex(({ id }) => id === message.id)
+  return messages.toSpliced(at < 0 ? messages.length : at, 1, message)
+}
+
+const withoutOpen = ({ messages }: SessionSnapshot, { runId }: Envelope, but?: string) =>
+  messages.filter((message) => !isOpen(message) || message.metadata.runId !== runId || message.id === but)
+
+interface OfMessage extends Envelope {
+  readonly messageId: string
+  readonly model?: string
+}
+
+/** The message that is being written; none where it is committed already, or its run is over. */
+function openMessage(now: SessionSnapshot, event: OfMessage): Message | undefined {
+  const { messageId, runId, turn, agent, model, at } = event
+  const found = now.messages.findLast(({ id }) => id === messageId)
+  if (found) return isOpen(found) ? found : undefined
+  if (!isUnderWay(now, event)) return
+  const metadata = { runId, turn, agent, ...(model !== undefined && { model }), at, status: 'streaming' as const }
+  return { id: messageId, role: 'assistant', metadata, parts: [] }
+}
+
+function withPart(
+  now: SessionSnapshot,
+  event: OfMessage & { readonly partId: string },
+  make: (known: MessagePart | undefined, last: boolean) => object | undefined,
+): Change {
+  const message = openMessage(now, event)
+  if (!message) return
+  const parts = [...message.parts]
+  const index = Number(event.partId)
+  const end = parts.length - 1
+  const last = parts[end]
+  // A part that begins ends the text before it.
+  if (index > end && last && 'state' in last && last.state === 'streaming') parts[end] = { ...last, state: 'done' }
+  // What nothing was told of is an empty text.
+  while (parts.length < index) parts.push({ type: 'text', text: '', state: 'done' })
+  parts[index] = make(parts[index], index >= end) as MessagePart
+  return { messages: withMessage(now.messages, { ...message, parts }) }
+}
+
+/** A text told from its beginning takes the place of what is known of it; else what is known already is left out. */
+function withText(
+  now: SessionSnapshot,
+  event: EventOf<App, 'text-delta' | 'reasoning-delta'>,
+  type: 'text' | 'reasoning',
+) {
+  const { start, delta } = event
+  return withPart(now, event, (part, last) => {
+    const known = part?.type === type && start > 0 ? part.text : ''
+    return { type, text: known + delta.slice(Math.max(0, known.length - start)), state: last ? 'streaming' : 'done' }
+  })
+}
+
+interface NamedCall {
+  readonly toolCallId: string
+  readonly toolName: string
+  readonly dynamic?: boolean
+  readonly title?: string
+  readonly providerExecuted?: boolean
+}
+
+const callPart = ({ toolCallId, toolName, dynamic, title, providerExecuted }: NamedCall) => ({
+  ...(dynamic ? { type: 'dynamic-tool', toolName } : { type: `tool-${toolName}` }),
+  toolCallId,
+  ...(title !== undefined && { title }),
+  ...(providerExecuted && { providerExecuted }),
+})
+
+/** Puts a result into the part of its call, which is in one of the run's messages, the last ones. */
+function withResult(
+  { messages }: SessionSnapshot,
+  { runId, toolCallId }: Envelope & { readonly toolCallId: string },
+  result: object,
+): Change {
+  const holds = (part: MessagePart) => 'toolCallId' in part && part.toolCallId === toolCallId
+  const message = messages.findLast(({ metadata, parts }) => metadata.runId === runId && parts.some(holds))
+  if (!message) return
+  const parts = message.parts.map((part) => {
+    if (!holds(part)) return part
+    const { rawInput, output, errorText, preliminary, ...call } = part as Record<string, unknown>
+    return { ...call, ...result } as unknown as MessagePart
+  })
+  return { messages: withMessage(messages, { ...message, parts }) }
+}
