@@ -60,7 +60,10 @@ function tasksBetweenMarks(events: readonly TraceEvent[]) {
   const begin = mark('begin')
   const end = mark('end')
   const tasks = events
-    .filter(({ name, pid, tid, ts }) => name === 'RunTask' && pid === begin.pid && tid === begin.tid && ts >= begin.ts && ts < end.ts)
+    .filter(
+      ({ name, pid, tid, ts }) =>
+        name === 'RunTask' && pid === begin.pid && tid === begin.tid && ts >= begin.ts && ts < end.ts,
+    )
     .map(({ dur = 0 }) => dur / 1000)
   return { tasks, elapsed: (end.ts - begin.ts) / 1000 }
 }

@@ -14,7 +14,12 @@ export function printTable(rows: readonly Row[], heading: string): void {
   const head = ['', 'median', 'lowest – highest', 'peer', 'ratio', 'budget', '']
   const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)))
   const line = (row: readonly string[]) =>
-    row.map((cell, column) => (column === 0 || column === 6 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd()
+    row
+      .map((cell, column) =>
+        column === 0 || column === 6 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd()
   console.log(heading)
   console.log(line(head))
   for (const row of cells) console.log(line(row))

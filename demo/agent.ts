@@ -4,7 +4,7 @@ import { calculate } from './calculate.ts'
 import { offlineModel } from './offline-model.ts'
 import { addTodo, completeTodo, deleteTodos, listTodos } from './todos.ts'
 
-/** What the page hands over with `setCredentials` when the user has chosen to use their own key. */
+/** A user's own key, kept in memory only, and where it goes: the page hands it over with `setCredentials`. */
 export interface OwnKey {
   readonly apiKey: string
   readonly baseURL: string
@@ -79,13 +79,13 @@ export const runtime = createRuntime(assistant, {
     /** The real endpoint, behind the proxy of the server that delivered this page; the key stays there. */
     proxied: async () => {
       const response = await fetch('/api/models')
-      const { proxied } = (await response.json()) as { proxied?: { model: string } }
+      const { proxied } = (await response.json()) as { proxied?: { model: string; api: 'responses' | 'chat' } }
       if (!proxied) throw new Error('This server offers no real model. Start it with OPENAI_API_KEY=… npm run demo')
       const provider = await openai({
         baseURL: new URL('/api/openai', self.location.origin).href,
         apiKey: 'the proxy adds it',
       })
-      return provider(proxied.model)
+      return provider[proxied.api](proxied.model)
     },
     /** The user's own key, straight to the endpoint. */
     own: async ({ credentials }) => {

@@ -65,7 +65,8 @@ export class Conversation {
     this.#forget(messages)
     if (isWorking(snapshot) && !isWriting(last)) children.push(this.#working)
     if (interrupted) children.push(this.#interrupted)
-    if (error) children.push(this.#alert(error))
+    // the notice says it all
+    if (error && !(interrupted && error.code === 'worker-lost')) children.push(this.#alert(error))
     for (const { inputId, text } of queue) children.push(this.#waiting(inputId, text))
     arrange(this.#log, children)
     this.#log.ariaBusy = String(isWorking(snapshot))

@@ -1,7 +1,8 @@
+import type { OwnKey } from './agent.ts'
 import { element } from './dom.ts'
-import { askForKey, type OwnKey } from './own-key.ts'
+import { askForKey } from './own-key.ts'
 
-export type ModelName = 'offline' | 'proxied' | 'own'
+type ModelName = 'offline' | 'proxied' | 'own'
 
 /** The real model that the server of this page offers behind its proxy, by name; none without a key. */
 export async function proxiedModel(): Promise<string | undefined> {

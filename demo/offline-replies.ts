@@ -46,9 +46,13 @@ There is no server behind all this beyond the one that delivered the page.`
 
 /** The answer to the results of a turn's calls. */
 export function answerTo(results: readonly CallResult[]): string {
-  const told = results.map(sentence)
+  const added = results.filter(({ toolName, error }) => toolName === 'add_todo' && error === undefined)
+  const names = added.map(({ input }) => `**${literal(String(input.text))}**`)
+  const told = results.filter((result) => !added.includes(result)).map(sentence)
+  if (names.length) told.push(`Added ${new Intl.ListFormat('en-GB').format(names)}.`)
   const todos = lastTodos(results)
-  return todos ? `${told.filter(Boolean).join('\n\n')}\n\n${showTodos(todos)}`.trim() : told.join('\n\n')
+  if (todos) told.push(showTodos(todos))
+  return told.filter(Boolean).join('\n\n')
 }
 
 function sentence({ toolName, input, output, error }: CallResult): string {
@@ -61,8 +65,6 @@ function sentence({ toolName, input, output, error }: CallResult): string {
       return `It is **${literal(String(fields.time))}** on ${literal(String(fields.date))} (${literal(String(fields.timeZone))}).`
     case 'set_page_colors':
       return `Done: the page's colours are now **${literal(String(fields.color))}**, ${literal(String(fields.scheme))} scheme. The worker asked for it, the page carried it out. Say “default colours” to go back.`
-    case 'add_todo':
-      return `Added **${literal(String(input.text))}**.`
     case 'complete_todo':
       return `Checked off **${literal(String(input.entry))}**.`
     case 'list_todos':

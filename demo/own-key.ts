@@ -1,11 +1,5 @@
+import type { OwnKey } from './agent.ts'
 import { byId } from './dom.ts'
-
-/** A user's own key, kept in memory only, and where it goes. */
-export interface OwnKey {
-  readonly apiKey: string
-  readonly baseURL: string
-  readonly modelId: string
-}
 
 const reachable =
   'This page may connect to https://api.openai.com and to this computer only. For another endpoint start the demo with OPENAI_BASE_URL and OPENAI_API_KEY.'

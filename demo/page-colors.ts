@@ -1,5 +1,5 @@
 /** What the tool `set_page_colors` may set. */
-export interface PageColors {
+interface PageColors {
   readonly color?: string | undefined
   readonly scheme?: 'light' | 'dark' | 'system' | undefined
 }

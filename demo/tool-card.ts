@@ -1,7 +1,7 @@
 import { element, icon, toJson } from './dom.ts'
 
 /** What a card shows of a message's tool part. */
-export interface ToolCall {
+interface ToolCall {
   readonly name: string
   readonly state: 'input-streaming' | 'input-available' | 'output-available' | 'output-error'
   readonly input?: unknown

@@ -11,7 +11,10 @@ export async function partsInOneThread(): Promise<Row[]> {
   return [...(await compare('text', { perSecond: 150_000, ratio: 12 })), ...(await compare('text and 20 tool calls'))]
 }
 
-async function compare(script: ScriptName, atLeast?: { readonly perSecond: number; readonly ratio: number }): Promise<Row[]> {
+async function compare(
+  script: ScriptName,
+  atLeast?: { readonly perSecond: number; readonly ratio: number },
+): Promise<Row[]> {
   const { deltas } = scripts[script]
   const model = scriptModel(scripts[script])
   const runtime = createRuntime(defineAgent({ name: 'bench', model, tools }), { store: memoryStore() })
@@ -23,9 +26,22 @@ async function compare(script: ScriptName, atLeast?: { readonly perSecond: numbe
   await runtime.close()
   const name = `parts in one thread: ${script}`
   return [
-    rowOf({ name, unit: '/s', samples: ours, peer: { name: 'streamText', samples: peer }, atLeast: atLeast?.perSecond }),
-    rowOf({ name: `${name}, times streamText`, unit: '×', samples: [median(ours) / median(peer)], atLeast: atLeast?.ratio }),
-    ...(atLeast ? [rowOf({ name: 'parts in one thread: reading the model and nothing else', unit: '/s', samples: ceiling })] : []),
+    rowOf({
+      name,
+      unit: '/s',
+      samples: ours,
+      peer: { name: 'streamText', samples: peer },
+      atLeast: atLeast?.perSecond,
+    }),
+    rowOf({
+      name: `${name}, times streamText`,
+      unit: '×',
+      samples: [median(ours) / median(peer)],
+      atLeast: atLeast?.ratio,
+    }),
+    ...(atLeast
+      ? [rowOf({ name: 'parts in one thread: reading the model and nothing else', unit: '/s', samples: ceiling })]
+      : []),
   ]
 }
 

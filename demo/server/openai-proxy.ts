@@ -8,12 +8,20 @@ interface Endpoint {
   readonly apiKey: string
   readonly baseURL: string
   readonly model: string
+  /** Many compatible endpoints speak Chat Completions only. */
+  readonly api: 'responses' | 'chat'
 }
 
-function endpointFrom(env: NodeJS.ProcessEnv): Endpoint | undefined {
-  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = env
+/** What the environment says of a real endpoint: OPENAI_API_KEY, and if need be OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API. */
+export function endpointFrom(env: NodeJS.ProcessEnv): Endpoint | undefined {
+  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model, OPENAI_API: api } = env
   if (!apiKey) return undefined
-  return { apiKey, baseURL: (baseURL || 'https://api.openai.com/v1').replace(/\/+$/, ''), model: model || 'gpt-5-mini' }
+  return {
+    apiKey,
+    baseURL: (baseURL || 'https://api.openai.com/v1').replace(/\/+$/, ''),
+    model: model || 'gpt-5-mini',
+    api: api === 'chat' ? 'chat' : 'responses',
+  }
 }
 
 const prefix = '/api/openai'
@@ -24,7 +32,7 @@ export function openaiProxy(env: NodeJS.ProcessEnv = process.env): Plugin {
   const endpoint = endpointFrom(env)
   const use = ({ middlewares }: { middlewares: Connect.Server }) => {
     middlewares.use('/api/models', (_, response) =>
-      json(response, 200, endpoint ? { proxied: { model: endpoint.model } } : {}),
+      json(response, 200, endpoint ? { proxied: { model: endpoint.model, api: endpoint.api } } : {}),
     )
     middlewares.use(prefix, (request, response) => {
       proxy(request, response, endpoint).catch(() => response.destroy())

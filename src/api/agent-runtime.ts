@@ -1,6 +1,6 @@
 import '../disposable.ts'
 import { AgentError, abortError } from '../errors.ts'
-import { type AnyEvent, isEnd } from '../events/kinds.ts'
+import type { AnyEvent } from '../events/kinds.ts'
 import type { Interest } from '../protocol/messages.ts'
 import { createListView } from '../view/list-view.ts'
 import { createView } from '../view/view.ts'
@@ -31,6 +31,9 @@ type Request<A extends App> =
   | RunRequest<A>
   | ((context: SessionContext, control: Control) => RunRequest<A> | Promise<RunRequest<A>>)
 
+/** Runs whose metadata is kept. */
+const mostMetadata = 1000
+
 interface RuntimeOptions extends Transport {
   readonly newId: () => string
 }
@@ -39,14 +42,18 @@ interface RuntimeOptions extends Transport {
 export function createAgentRuntime<A extends App>(options: RuntimeOptions): AgentRuntime<A> {
   const { newId } = options
   const channel = new Channel(options)
-  /** Metadata of runs that are under way, for the handlers' context. */
+  /** Metadata of the latest runs, for the handlers' context: a slow handler may be called after its run has ended. */
   const metadata = new Map<string, unknown>()
+  const remember = (runId: string, data: unknown) => {
+    metadata.set(runId, data)
+    const [oldest] = metadata.keys()
+    if (metadata.size > mostMetadata && oldest !== undefined) metadata.delete(oldest)
+  }
 
   const contextOf = (event: AnyEvent): SessionContext => {
     const { sessionId, runId, agent } = event
-    if (event.kind === 'run-started' && event.metadata !== undefined) metadata.set(runId, event.metadata)
+    if (event.kind === 'run-started' && event.metadata !== undefined) remember(runId, event.metadata)
     const known = metadata.get(runId)
-    if (isEnd(event.kind)) metadata.delete(runId)
     return {
       sessionId,
       ...(runId ? { runId, agent } : undefined),
@@ -64,7 +71,6 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
       return listener
     }) as unknown as Listen<A>
     const ended = () => {
-      metadata.delete(scope.runId)
       for (const listener of listeners) listener.close()
     }
     return { on, ended }
@@ -97,7 +103,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
         owned: true,
         ...listenToRun({ sessionId, runId }),
         signal: outer,
-        output: async (signal) => {
+        output: async (signal, asked) => {
           const {
             input,
             agent,
@@ -107,11 +113,12 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
             metadata: data,
             whenBusy = 'queue',
             signal: inner,
-          } = await resolve(request, signal)
+          } = await resolve(request, { sessionId, runId }, signal)
           if (inner !== outer) inner?.addEventListener('abort', () => handle.abort(), { once: true })
           if (signal.aborted || inner?.aborted) throw abortError()
-          if (data !== undefined) metadata.set(runId, data)
+          if (data !== undefined) remember(runId, data)
           const fields = { agent, model, limits, settings, metadata: data }
+          asked()
           return channel.call('run', { runId, sessionId, input, whenBusy, ...(fields as object) })
         },
       })
@@ -120,9 +127,13 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
   }
 
   /** A request as it is, or as the callback makes it; its `control` is the run's. */
-  const resolve = async (request: Request<A>, signal: AbortSignal): Promise<RunRequest<A>> => {
+  const resolve = async (request: Request<A>, context: SessionContext, signal: AbortSignal): Promise<RunRequest<A>> => {
     if (typeof request === 'object') return request
     const controller = new AbortController()
+    const aborted = new Promise<never>((_, reject) =>
+      controller.signal.addEventListener('abort', () => reject(abortError()), { once: true }),
+    )
+    aborted.catch(() => {})
     signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true })
     const control: Control = {
       cancel: () => controller.abort(abortError()),
@@ -133,7 +144,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
       timeout: undefined,
       concurrency: 1,
     }
-    const made = await request({ sessionId: '' }, control)
+    const made = await Promise.race([request(context, control), aborted])
     return { ...made, signal: made.signal ? AbortSignal.any([made.signal, controller.signal]) : controller.signal }
   }
 
@@ -165,7 +176,10 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
           sessionId: '',
           owned: false,
           ...listenToRun({ runId }),
-          output: () => channel.call('settled', { runId }),
+          output: (_, asked) => {
+            asked()
+            return channel.call('settled', { runId })
+          },
         }),
     },
     info: createView<RuntimeInfo<A>>({

@@ -151,7 +151,8 @@ class Invocation implements Control {
     this.#listener.concurrency = concurrency
   }
 
-  cancel() {
+  // Bound: handlers take it apart, `(event, context, { cancel }) => …`.
+  readonly cancel = () => {
     this.#listener.abort()
     this.abort()
   }

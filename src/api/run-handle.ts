@@ -10,8 +10,8 @@ interface HandleOptions<A extends App> {
   readonly sessionId: string
   /** Only the handle that started a run aborts it on disposal. */
   readonly owned: boolean
-  /** Settles at the run's end. */
-  readonly output: (signal: AbortSignal) => Promise<RunOutput>
+  /** Settles at the run's end. Calls `asked` when the runtime is asked for it: until then there is no run to be told anything. */
+  readonly output: (signal: AbortSignal, asked: () => void) => Promise<RunOutput>
   readonly on: Listen<A>
   /** Called when the run has ended, and all that was told of it has been received. */
   readonly ended: () => void
@@ -30,6 +30,7 @@ export class Handle<A extends App> implements RunHandle<A> {
   readonly #channel: Channel
   readonly #controller = new AbortController()
   #owned: boolean
+  #asked = false
 
   constructor({ channel, runId, sessionId, owned, output, on, ended, signal }: HandleOptions<A>) {
     this.runId = runId
@@ -40,7 +41,9 @@ export class Handle<A extends App> implements RunHandle<A> {
     const outer = () => this.abort()
     if (signal?.aborted) this.#controller.abort()
     signal?.addEventListener('abort', outer, { once: true })
-    this.result = output(this.#controller.signal)
+    this.result = output(this.#controller.signal, () => {
+      this.#asked = true
+    })
       .then((ended) => {
         this.sessionId = ended.sessionId
         return ended
@@ -56,7 +59,8 @@ export class Handle<A extends App> implements RunHandle<A> {
   }
 
   async stop({ after = 'now' as 'now' | 'turn' } = {}): Promise<RunOutput> {
-    if (!this.finished) await this.#channel.call('stop', { sessionId: this.sessionId, runId: this.runId, after })
+    if (!this.#asked) this.#controller.abort(abortError())
+    else if (!this.finished) await this.#channel.call('stop', { sessionId: this.sessionId, runId: this.runId, after })
     return this.result
   }
 
@@ -81,6 +85,7 @@ export class Handle<A extends App> implements RunHandle<A> {
   #abort(cause: 'aborted' | 'disposed') {
     if (this.finished || this.#controller.signal.aborted) return
     this.#controller.abort(abortError())
+    if (!this.#asked) return
     this.#channel.mute(this.runId)
     this.#channel.call('abort', { sessionId: this.sessionId, runId: this.runId, cause }).catch(() => {})
   }

@@ -1,5 +1,6 @@
-import { AgentError } from '../errors.ts'
+import { AgentError, messageOf } from '../errors.ts'
 import {
+  isPortMessage,
   type Link,
   type PageHello,
   type PortMessage,
@@ -21,21 +22,41 @@ interface PortLinkOptions {
   readonly lost: (error: AgentError) => void
 }
 
+/** Workers and ports that have ended. */
+const ended = new WeakMap<object, AgentError>()
+
 /** A link to a runtime in a worker. Nothing is said before both sides said hello; a worker's death is noticed. */
-export function openPortLink({ source, page, receive, lost }: PortLinkOptions): Link {
+export function openPortLink(options: PortLinkOptions): Link {
+  try {
+    return open(options)
+  } catch (error) {
+    const problem = `The worker could not be started: ${messageOf(error)}`
+    queueMicrotask(() => options.lost(error instanceof AgentError ? error : new AgentError('worker-lost', problem)))
+    return { send: () => {}, close: () => {} }
+  }
+}
+
+function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const made = typeof source === 'function' ? source() : source
+  const before = ended.get(made)
+  if (before) throw before
   const port = 'port' in made ? made.port : made
   const waiting: ToRuntime[] = []
-  const ended = new AbortController()
+  const left = new AbortController()
   let connected = false
 
   const post = (message: PortMessage) => port.postMessage(message)
   const lose = (error: AgentError) => {
-    if (ended.signal.aborted) return
-    ended.abort()
+    if (left.signal.aborted) return
+    left.abort()
     clearTimeout(timer)
     if (typeof source === 'function' && 'terminate' in made) made.terminate()
     lost(error)
+  }
+  const end = (problem: string) => {
+    const error = new AgentError('worker-lost', problem)
+    ended.set(made, error)
+    lose(error)
   }
   const timer = setTimeout(
     () =>
@@ -55,7 +76,7 @@ export function openPortLink({ source, page, receive, lost }: PortLinkOptions): 
     if (connected) return
     connected = true
     clearTimeout(timer)
-    if (lock) watchLock(lock, ended.signal, () => lose(new AgentError('worker-lost', 'The worker has ended.')))
+    if (lock) watchLock(lock, left.signal, () => end('The worker has ended.'))
     for (const message of waiting.splice(0)) post({ type: 'say', message })
   }
 
@@ -65,20 +86,24 @@ export function openPortLink({ source, page, receive, lost }: PortLinkOptions): 
     if (message.type === 'hello' && message.protocol !== protocolVersion) return hello(message.protocol, false)
     if (message.type !== 'batch') return
     for (const item of message.items) {
-      if (ended.signal.aborted) return
-      receive(fromWireItem(item))
+      if (left.signal.aborted) return
+      // An item that can't be taken keeps neither the others back nor the acknowledgement.
+      try {
+        receive(fromWireItem(item))
+      } catch (error) {
+        reportError(error)
+      }
     }
     post({ type: 'ack', n: message.n })
   }
-  const { signal } = ended
+  const { signal } = left
   const target: EventTarget = port
-  target.addEventListener('message', (event) => take((event as MessageEvent<PortMessage>).data), { signal })
+  const hear = ({ data }: MessageEvent) => isPortMessage(data) && take(data)
+  target.addEventListener('message', (event) => hear(event as MessageEvent), { signal })
   // An error before the hello is one of loading; a later one is an uncaught error, and the worker goes on.
-  const onError = () =>
-    connected ||
-    lose(new AgentError('worker-lost', 'The worker could not be loaded: look for its error in the console.'))
+  const onError = () => connected || end('The worker could not be loaded: look for its error in the console.')
   for (const emitter of new Set<EventTarget>([port, made])) emitter.addEventListener('error', onError, { signal })
-  target.addEventListener('close', () => lose(new AgentError('worker-lost', 'The port was closed.')), { signal })
+  target.addEventListener('close', () => end('The port was closed.'), { signal })
   if ('start' in port) port.start()
   sayHello()
 
@@ -89,9 +114,11 @@ export function openPortLink({ source, page, receive, lost }: PortLinkOptions): 
     },
     close: () => {
       if (signal.aborted) return
-      post({ type: 'bye', close: typeof source === 'function' })
       clearTimeout(timer)
-      ended.abort()
+      left.abort()
+      // Nothing was said to a worker that did not say hello, and a goodbye before it listens would be lost.
+      if (!connected && typeof source === 'function' && 'terminate' in made) made.terminate()
+      else post({ type: 'bye', close: typeof source === 'function' })
     },
   }
 }

@@ -1,9 +1,15 @@
-import type { LanguageModelV4StreamPart, LanguageModelV4ToolCall, LanguageModelV4ToolResult } from '@ai-sdk/provider'
+import type {
+  JSONValue,
+  LanguageModelV4StreamPart,
+  LanguageModelV4ToolCall,
+  LanguageModelV4ToolResult,
+} from '@ai-sdk/provider'
 import type { ToolSet } from '@ai-sdk/provider-utils'
 import { AgentError } from '../errors.ts'
 import type { Emit } from '../events/bus.ts'
 import { toMessagePart } from '../sessions/fold-messages.ts'
 import type {
+  ModelOutput,
   PartRecord,
   ProviderMetadata,
   ToolCallPart,
@@ -192,7 +198,11 @@ export class Answer {
   #add(part: WholePart) {
     const partId = String(this.#shown++)
     this.#push(part, partId)
-    this.#options.emit('message-part', { messageId: this.#options.messageId, partId, part: toMessagePart(part as WholePart) })
+    this.#options.emit('message-part', {
+      messageId: this.#options.messageId,
+      partId,
+      part: toMessagePart(part as WholePart),
+    })
   }
 
   #startCall(part: Extract<LanguageModelV4StreamPart, { type: 'tool-input-start' }>) {

@@ -15,24 +15,27 @@ export function fileData(url: string): SharedV4FileDataData | SharedV4FileDataUr
 }
 
 type ContentItem = Extract<ToolResultOutput, { type: 'content' }>['value'][number]
+type OldFile = { readonly type: string; readonly data?: string; readonly url?: string; readonly mediaType?: string }
 
 /**
- * One item of a tool's content as it is stored: bytes as base64, and the AI SDK's older names for files (`image-data`,
- * `file-url` …) as `file`. Throws for a URL that is none: a prompt could not be built with it.
+ * One item of a tool's content as it is stored: bytes as base64, URLs as strings, and files by that name. Throws for a
+ * URL that is none: no prompt could be built with it.
  */
 export function fileContent(item: ContentItem): object {
-  const [, kind, form] = /^(file|image)-(data|url)$/.exec(item.type) ?? []
-  if (form) {
-    const { type: _, data, url, mediaType, ...others } = item as { type: string; data?: string; url?: string; mediaType?: string }
-    const file = form === 'url' ? { type: 'url', url: new URL(url ?? '').href } : { type: 'data', data }
-    return { ...others, type: 'file', mediaType: mediaType ?? (kind === 'image' ? 'image' : 'application/octet-stream'), data: file }
-  }
+  const oldName = /^(file|image)-(data|url)$/.exec(item.type)
+  if (oldName) return fromOldFile(item as OldFile, oldName[1] === 'image' ? 'image' : 'application/octet-stream')
   if (item.type !== 'file' || typeof item.data !== 'object' || !('type' in item.data)) return item
   const { data } = item
   if (data.type === 'url') return { ...item, data: { ...data, url: new URL(data.url).href } }
   if (data.type !== 'data' || typeof data.data === 'string') return item
   const bytes = data.data instanceof ArrayBuffer ? new Uint8Array(data.data) : data.data
   return { ...item, data: { ...data, data: toBase64(bytes) } }
+}
+
+/** The AI SDK's `image-data`, `file-url` and so on, which its own loop takes until its next major version. */
+function fromOldFile({ type: _, data, url, mediaType, ...others }: OldFile, kind: string) {
+  const file = url === undefined ? { type: 'data', data } : { type: 'url', url: new URL(url).href }
+  return { ...others, type: 'file', mediaType: mediaType ?? kind, data: file }
 }
 
 /** The same item for a provider, which wants URLs as objects. */

@@ -123,6 +123,22 @@ export interface PageHello {
   readonly tools: readonly string[]
 }
 
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null
+
+/** The closed table of what may come over a port. */
+const shapes: Readonly<Record<PortMessage['type'], (message: Readonly<Record<string, unknown>>) => boolean>> = {
+  hello: ({ protocol }) => typeof protocol === 'number',
+  say: ({ message }) => isObject(message),
+  batch: ({ n, items }) => typeof n === 'number' && Array.isArray(items),
+  ack: ({ n }) => typeof n === 'number',
+  bye: () => true,
+}
+
+/** Whether it is one of ours: others may post to a worker, and in it, too. */
+export const isPortMessage = (data: unknown): data is PortMessage =>
+  isObject(data) && Object.hasOwn(shapes, data.type as string) && shapes[data.type as PortMessage['type']](data)
+
 /** The page's end of a connection to a runtime. */
 export interface Link {
   send(message: ToRuntime): void

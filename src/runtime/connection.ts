@@ -1,6 +1,6 @@
 import { AgentError, toWire } from '../errors.ts'
 import { KindFilter, type Sink } from '../events/bus.ts'
-import type { AnyEvent, EventKind } from '../events/kinds.ts'
+import { type AnyEvent, type EventKind, eventKinds } from '../events/kinds.ts'
 import type { Interest, Method, ToPage, ToRuntime } from '../protocol/messages.ts'
 import type { Skipped } from '../protocol/outbox.ts'
 import { deliver } from '../sessions/deliver.ts'
@@ -52,9 +52,13 @@ export class Connection implements Sink {
       case 'call':
         void this.#call(message.id, message.method, message.params)
         return
-      case 'listen':
-        void this.#listen(message.id, message.interest)
+      case 'listen': {
+        const { id, interest } = message
+        this.#listen(id, interest).catch((error) =>
+          this.#options.post({ kind: '@joined', id, events: [], error: toWire(error) }),
+        )
         return
+      }
       case 'unlisten':
         return this.#unlisten(message.id)
       case 'credentials':
@@ -116,6 +120,7 @@ export class Connection implements Sink {
 
   async #listen(id: number, interest: Interest) {
     const { sessionId, runId, kinds, since, window } = interest
+    checkKinds(kinds)
     const live = sessionId === undefined ? undefined : this.#engine.live(sessionId)
     if (live) live.listeners++
     const listener: Listener = { filter: new KindFilter(kinds), sessionId, runId, live }
@@ -129,8 +134,8 @@ export class Connection implements Sink {
     try {
       await this.#join(id, listener, live, interest)
     } catch (error) {
-      if (this.#joining.delete(id)) this.#options.post({ kind: '@joined', id, events: [], error: toWire(error) })
       this.#engine.release(live)
+      if (this.#joining.delete(id)) throw error
     }
   }
 
@@ -184,4 +189,10 @@ export class Connection implements Sink {
     this.#joining.delete(id)
     if (this.#listeners.delete(id) && listener?.live) this.#engine.release(listener.live)
   }
+}
+
+function checkKinds(kinds: unknown): asserts kinds is Interest['kinds'] {
+  const unknown = Array.isArray(kinds) ? kinds.find((kind) => kind !== 'any' && !eventKinds.has(kind)) : kinds
+  if (!Array.isArray(kinds) || unknown !== undefined)
+    throw new AgentError('invalid-argument', `There is no event kind "${String(unknown)}".`)
 }

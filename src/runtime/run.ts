@@ -1,5 +1,5 @@
 import type { AgentDefinition } from '../agent/define-agent.ts'
-import { type AgentError, toAgentError } from '../errors.ts'
+import { type AgentError, abortError, toAgentError } from '../errors.ts'
 import type { Emit } from '../events/bus.ts'
 import type { AnyEvent } from '../events/kinds.ts'
 import type { StoredEvent } from '../events/stored.ts'
@@ -108,7 +108,7 @@ export class Run implements ToolRun {
   /** Ends the run as soon as it can: acts in memory at once, whether or not that can be written. */
   end(end: End) {
     this.ending ??= end
-    this.#controller.abort(this.ending)
+    this.#controller.abort(abortError())
   }
 
   /** Whether this leg has come to its end. */
@@ -173,8 +173,8 @@ export class Run implements ToolRun {
       this.#applied = this.#applied.filter((n) => !applied.includes(n))
       this.history.push(...messages)
       for (const call of step.calls ?? []) this.calls.set(call.toolCallId, call)
+      if (created) env.bus.publish(this.envelope('session-created', { runId: '', title: session.title }))
       live.seq = seq
-      if (created) env.bus.publish(this.envelope('session-created', { title: session.title }))
       this.#tell(events, seq)
     })
   }

@@ -1,7 +1,8 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 
 /** The call as it was when it was made, whatever its maker does with it later. Signals and functions stay the same ones. */
-export const copyCall = (options: LanguageModelV4CallOptions): LanguageModelV4CallOptions => copy(options) as LanguageModelV4CallOptions
+export const copyCall = (options: LanguageModelV4CallOptions): LanguageModelV4CallOptions =>
+  copy(options) as LanguageModelV4CallOptions
 
 // Not `structuredClone`: it refuses signals and URLs.
 function copy(value: unknown): unknown {

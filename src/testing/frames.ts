@@ -20,29 +20,33 @@ export interface FrameOptions {
 export function framesOf({ pieces }: Reply, options: FrameOptions): Frame[] {
   const [only] = pieces
   if (pieces.length === 1 && only?.type === 'parts') return only.parts.map((part) => ({ part }))
-  const parts = (given: LanguageModelV4StreamPart[]) => given.map((part): Frame => ({ part }))
-  const frames = parts([
+  const frames: Frame[] = []
+  const add = (parts: readonly LanguageModelV4StreamPart[]) => {
+    for (const part of parts) frames.push({ part })
+  }
+  const { responseId: id, modelId, usage } = options
+  add([
     { type: 'stream-start', warnings: [] },
-    { type: 'response-metadata', id: options.responseId, modelId: options.modelId, timestamp: new Date() },
+    { type: 'response-metadata', id, modelId, timestamp: new Date() },
   ])
   for (const [index, piece] of pieces.entries()) {
     switch (piece.type) {
       case 'text':
       case 'reasoning':
-        frames.push(...parts(textParts(piece.type, String(index), piece.text)))
+        add(textParts(piece.type, String(index), piece.text))
         // The connection is lost in the middle of a text, not between two.
         if (pieces[index + 1]?.type === 'drop') frames.pop()
         break
       case 'call':
-        frames.push(...parts(callParts(piece, piece.toolCallId ?? options.newCallId())))
+        add(callParts(piece, piece.toolCallId ?? options.newCallId()))
         break
       case 'parts':
-        frames.push(...parts([...piece.parts]))
+        add(piece.parts)
         break
       case 'finish':
         break
       case 'fail':
-        frames.push(...parts([{ type: 'error', error: httpError(piece.status, piece.headers) }, finish('error', options.usage)]))
+        add([{ type: 'error', error: httpError(piece.status, piece.headers) }, finish('error', usage)])
         return frames
       case 'drop':
         return [...frames, { breaks: lostConnection() }]
@@ -50,18 +54,23 @@ export function framesOf({ pieces }: Reply, options: FrameOptions): Frame[] {
         return [...frames, { hangs: true }]
     }
   }
-  return pieces.some(isEnd) ? frames : [...frames, ...parts([endOf(pieces, options)])]
+  if (!pieces.some(isEnd)) add([endOf(pieces, options)])
+  return frames
 }
 
 const isEnd = (piece: Piece) => piece.type === 'parts' && piece.parts.some(({ type }) => type === 'finish')
 
 function textParts(type: 'text' | 'reasoning', id: string, text: string): LanguageModelV4StreamPart[] {
   const words = text.match(/\s*\S+(\s+$)?|^\s+$/g) ?? []
-  return [{ type: `${type}-start`, id }, ...words.map((delta) => ({ type: `${type}-delta` as const, id, delta })), { type: `${type}-end`, id }]
+  return [
+    { type: `${type}-start`, id },
+    ...words.map((delta) => ({ type: `${type}-delta` as const, id, delta })),
+    { type: `${type}-end`, id },
+  ]
 }
 
 function callParts({ name, json }: Extract<Piece, { type: 'call' }>, id: string): LanguageModelV4StreamPart[] {
-  const deltas = json.match(/[^]{1,12}/gu) ?? []
+  const deltas = json.match(/[\s\S]{1,12}/gu) ?? []
   return [
     { type: 'tool-input-start', id, toolName: name },
     ...deltas.map((delta) => ({ type: 'tool-input-delta' as const, id, delta })),
@@ -76,7 +85,8 @@ function endOf(pieces: readonly Piece[], { usage }: FrameOptions) {
 }
 
 const asksForTools = (piece: Piece) =>
-  piece.type === 'call' || (piece.type === 'parts' && piece.parts.some((part) => part.type === 'tool-call' && !part.providerExecuted))
+  piece.type === 'call' ||
+  (piece.type === 'parts' && piece.parts.some((part) => part.type === 'tool-call' && !part.providerExecuted))
 
 const finish = (reason: FinishReason, usage: Partial<Usage>): LanguageModelV4StreamPart => ({
   type: 'finish',
@@ -84,9 +94,19 @@ const finish = (reason: FinishReason, usage: Partial<Usage>): LanguageModelV4Str
   usage: toProviderUsage(usage),
 })
 
-function toProviderUsage({ inputTokens = 0, outputTokens = 0, cachedInputTokens = 0, reasoningTokens = 0 }: Partial<Usage>): LanguageModelV4Usage {
+function toProviderUsage({
+  inputTokens = 0,
+  outputTokens = 0,
+  cachedInputTokens = 0,
+  reasoningTokens = 0,
+}: Partial<Usage>): LanguageModelV4Usage {
   return {
-    inputTokens: { total: inputTokens, noCache: inputTokens - cachedInputTokens, cacheRead: cachedInputTokens, cacheWrite: 0 },
+    inputTokens: {
+      total: inputTokens,
+      noCache: inputTokens - cachedInputTokens,
+      cacheRead: cachedInputTokens,
+      cacheWrite: 0,
+    },
     outputTokens: { total: outputTokens, text: outputTokens - reasoningTokens, reasoning: reasoningTokens },
   }
 }

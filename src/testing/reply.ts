@@ -46,7 +46,8 @@ export const reply = {
    * Refuses the call with an HTTP status, as providers do: an `APICallError`. After other replies in `reply.all` the
    * error comes in mid-stream, after an HTTP status of 200, and the answer ends with it.
    */
-  fail: (status: number, headers: Readonly<Record<string, string>> = {}): Reply => of({ type: 'fail', status, headers }),
+  fail: (status: number, headers: Readonly<Record<string, string>> = {}): Reply =>
+    of({ type: 'fail', status, headers }),
 
   /** Streams the text, then loses the connection, as Chromium tells of it: an `APICallError` with a `TypeError` inside. */
   drop: (after = ''): Reply => (after ? of({ type: 'text', text: after }, { type: 'drop' }) : of({ type: 'drop' })),
@@ -55,7 +56,8 @@ export const reply = {
   hang: (): Reply => of({ type: 'hang' }),
 
   /** Ends the answer for another reason than `stop` or `tool-calls`, and says what it used (nothing by default). */
-  finish: (end: { readonly reason?: FinishReason; readonly usage?: Partial<Usage> }): Reply => of({ type: 'finish', ...end }),
+  finish: (end: { readonly reason?: FinishReason; readonly usage?: Partial<Usage> }): Reply =>
+    of({ type: 'finish', ...end }),
 
   /** One answer made of several, in this order: a text and two calls beside each other, for example. */
   all: (...replies: readonly Reply[]): Reply => of(...replies.flatMap(({ pieces }) => pieces)),

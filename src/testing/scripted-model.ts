@@ -1,6 +1,6 @@
 import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4StreamResult } from '@ai-sdk/provider'
-import { AgentError } from '../errors.ts'
 import type { Usage } from '../api/public-types.ts'
+import { AgentError } from '../errors.ts'
 import { copyCall } from './copy-call.ts'
 import { framesOf } from './frames.ts'
 import { httpError } from './provider-errors.ts'
@@ -45,7 +45,10 @@ export function scriptedModel(turns: readonly ScriptedTurn[], options: ScriptedM
     calls,
 
     async doGenerate() {
-      throw new AgentError('unsupported-model', 'scriptedModel: only streaming is scripted. Call doStream, or streamText in place of generateText.')
+      throw new AgentError(
+        'unsupported-model',
+        'scriptedModel: only streaming is scripted. Call doStream, or streamText in place of generateText.',
+      )
     },
 
     async doStream(given: LanguageModelV4CallOptions): Promise<LanguageModelV4StreamResult> {
@@ -60,15 +63,27 @@ export function scriptedModel(turns: readonly ScriptedTurn[], options: ScriptedM
       const [first] = answer.pieces
       if (first?.type === 'fail') throw httpError(first.status, first.headers)
       if (first?.type === 'hang') return aborted
-      const frames = framesOf(answer, { modelId, usage, responseId: `response-${number}`, newCallId: () => `call-${++callIds}` })
+      const frames = framesOf(answer, {
+        modelId,
+        usage,
+        responseId: `response-${number}`,
+        newCallId: () => `call-${++callIds}`,
+      })
       return { stream: streamFrames(frames, pace, abortSignal) }
     },
   }
 }
 
-async function turnOf(turns: readonly ScriptedTurn[], number: number, call: LanguageModelV4CallOptions): Promise<Reply> {
+async function turnOf(
+  turns: readonly ScriptedTurn[],
+  number: number,
+  call: LanguageModelV4CallOptions,
+): Promise<Reply> {
   const turn = turns[number - 1]
   if (turn) return typeof turn === 'function' ? turn(call) : turn
   const [has, further] = [turns.length === 1 ? '1 turn' : `${turns.length} turns`, `call ${number}`]
-  throw new AgentError('invalid-argument', `scriptedModel: the script has ${has}, and this is ${further}. Add a reply for it, or find out why the model is asked again.`)
+  throw new AgentError(
+    'invalid-argument',
+    `scriptedModel: the script has ${has}, and this is ${further}. Add a reply for it, or find out why the model is asked again.`,
+  )
 }

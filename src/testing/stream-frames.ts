@@ -5,7 +5,11 @@ import type { Frame } from './frames.ts'
  * Streams frames as a provider does: each when it is asked for, `pace` milliseconds after the one before. An abort breaks
  * the stream off at once, whatever it is at, with the signal's reason.
  */
-export function streamFrames(frames: readonly Frame[], pace: number, signal: AbortSignal | undefined): ReadableStream<LanguageModelV4StreamPart> {
+export function streamFrames(
+  frames: readonly Frame[],
+  pace: number,
+  signal: AbortSignal | undefined,
+): ReadableStream<LanguageModelV4StreamPart> {
   let next = 0
   let controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>
   const onAbort = () => controller.error(signal?.reason)

@@ -96,6 +96,7 @@ async function runBatch(run: ToolRun, batch: readonly Start[]) {
     events: rows.map(({ toolCallId }) => ({ kind: 'tool-execution-started', toolCallId })),
     durability: repeatable ? 'relaxed' : 'strict',
   })
+  run.signal.throwIfAborted()
   await Promise.all(
     batch.map(async (start, index) => {
       const result = await carryOut(run, start)

@@ -87,12 +87,12 @@ const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: Event
   'text-delta': (now, event) => withText(now, event, 'text'),
   'reasoning-delta': (now, event) => withText(now, event, 'reasoning'),
   'message-part': (now, event) => withPart(now, event, () => event.part),
-  'tool-call-started': (now, event) =>
-    withPart(now, event, () => ({ ...callPart(event), state: 'input-streaming', rawInput: '' })),
+  'tool-call-started': (now, event) => withPart(now, event, () => writing(event)),
   'tool-call-delta': (now, event) =>
-    withPart(now, event, (part) =>
-      part && 'rawInput' in part ? { ...part, rawInput: part.rawInput + event.delta } : part,
-    ),
+    withPart(now, event, (part) => {
+      const { rawInput, ...call } = part && 'rawInput' in part ? part : writing(event)
+      return { ...call, rawInput: rawInput + event.delta }
+    }),
   'tool-call-completed': (now, event) =>
     withPart(now, event, () => ({ ...callPart(event), state: 'input-available', input: event.input })),
 
@@ -159,8 +159,8 @@ const without = (queue: SessionSnapshot['queue'], inputId: string) =>
 const firstOf = ([first]: SessionSnapshot['queue'], { messages }: SessionSnapshot): RunState | undefined =>
   first && { runId: first.inputId, phase: 'queued', turn: messages.at(-1)?.metadata.turn ?? 0 }
 
-function entitled(now: SessionSnapshot, { title = now.title }: { readonly title?: string }): Change {
-  return { title }
+function entitled(_: SessionSnapshot, { title }: { readonly title?: string }): Change {
+  return title !== undefined && { title }
 }
 
 function committed({ messages }: SessionSnapshot, { message }: { readonly message: Message }): Change {
@@ -237,6 +237,8 @@ const callPart = ({ toolCallId, toolName, dynamic, title, providerExecuted }: Na
   ...(title !== undefined && { title }),
   ...(providerExecuted && { providerExecuted }),
 })
+
+const writing = (call: NamedCall) => ({ ...callPart(call), state: 'input-streaming', rawInput: '' })
 
 /** Puts a result into the part of its call, which is in one of the run's messages, the last ones. */
 function withResult(

@@ -3,21 +3,29 @@
  * Gives `old` itself where nothing changed. For plain data; an error, or what is nested very deep, is the same only when
  * identical.
  */
-export function share<T>(old: unknown, next: T, depth = 32): T {
-  if (Object.is(old, next) || !depth || !isPlain(old) || !isPlain(next) || Array.isArray(old) !== Array.isArray(next))
-    return next
-  const keys = Object.keys(next)
-  let equal = keys.length === Object.keys(old).length
-  // Copied whole before its fields are set: so that `__proto__` is a field as any other.
-  const shared: typeof next = Array.isArray(next) ? [...next] : { ...next }
+export const share = <T>(old: unknown, next: T): T => shared(old, next, 32) as T
+
+function shared(old: unknown, next: unknown, depth: number): unknown {
+  if (Object.is(old, next) || !depth || !isPlain(old) || !isPlain(next)) return next
+  if (Array.isArray(old) !== Array.isArray(next)) return next
+  const keys = Array.isArray(next) ? next.keys() : Object.keys(next)
+  let equal = count(old) === count(next)
+  let copy: Record<PropertyKey, unknown> | undefined
   for (const key of keys) {
-    shared[key] = share(old[key], next[key], depth - 1)
-    equal &&= Object.hasOwn(old, key) && Object.is(old[key], shared[key])
+    const value = shared(old[key], next[key], depth - 1)
+    equal &&= Object.is(old[key], value) && key in old
+    // Copied whole before a field is set: so that `__proto__` is a field as any other.
+    if (!Object.is(next[key], value)) {
+      copy ??= (Array.isArray(next) ? [...next] : { ...next }) as Record<PropertyKey, unknown>
+      copy[key] = value
+    }
   }
-  return (equal ? old : shared) as T
+  return equal ? old : (copy ?? next)
 }
 
-function isPlain(value: unknown): value is Record<string, unknown> {
+const count = (value: object) => (Array.isArray(value) ? value.length : Object.keys(value).length)
+
+function isPlain(value: unknown): value is Record<PropertyKey, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === Array.prototype

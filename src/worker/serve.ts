@@ -1,6 +1,6 @@
 import type { AgentRuntime } from '../api/types.ts'
 import { inMacrotask } from '../events/macrotask.ts'
-import { type PortMessage, protocolVersion } from '../protocol/messages.ts'
+import { isPortMessage, type PageHello, type PortMessage, protocolVersion } from '../protocol/messages.ts'
 import { Outbox } from '../protocol/outbox.ts'
 import type { Connection } from '../runtime/connection.ts'
 import { insideOf } from '../runtime/runtime.ts'
@@ -8,7 +8,7 @@ import { insideOf } from '../runtime/runtime.ts'
 /** Where pages come from: a port, or a worker's own scope. */
 export interface ServePort {
   postMessage(message: unknown): void
-  addEventListener(type: 'message', listener: (event: MessageEvent) => void): void
+  addEventListener(type: 'message' | 'close', listener: (event: MessageEvent) => void): void
   start?(): void
 }
 
@@ -39,34 +39,43 @@ function workerScope(): WorkerScope | undefined {
 }
 
 function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port: ServePort, closeWorker?: () => void) {
-  let connection: Connection | undefined
+  let connected: { readonly connection: Connection; readonly outbox: Outbox } | undefined
   const post = (message: PortMessage) => port.postMessage(message)
-  const outbox = new Outbox({
-    post,
-    later: inMacrotask,
-    refill: (sessionId, skipped, resume) => connection?.refill(sessionId, skipped, resume),
-  })
   const hello = async (answer: boolean) => {
     const lock = await workerLock()
     post({ type: 'hello', protocol: protocolVersion, answer, ...(lock === undefined ? undefined : { lock }) })
+  }
+
+  /** Each page has an outbox of its own: batches that the one before has not acknowledged are not waited for. */
+  const connect = (page: PageHello) => {
+    const outbox = new Outbox({
+      post,
+      later: inMacrotask,
+      refill: (sessionId, skipped, resume) => connection.refill(sessionId, skipped, resume),
+    })
+    const connection = engine.connect({ post: (item) => outbox.push(item), page, setCredentials })
+    return { connection, outbox }
+  }
+  const leave = () => {
+    connected?.connection.close()
+    connected = undefined
   }
 
   const receive = (message: PortMessage) => {
     switch (message.type) {
       case 'hello':
         // Another version: it learns of it by the answer, and says nothing more.
-        if (message.protocol === protocolVersion && 'page' in message) {
-          connection ??= engine.connect({ post: (item) => outbox.push(item), page: message.page, setCredentials })
+        if (message.protocol === protocolVersion && 'page' in message && isPage(message.page)) {
+          connected ??= connect(message.page)
         }
         void hello(true)
         return
       case 'say':
-        return connection?.hear(message.message)
+        return connected?.connection.hear(message.message)
       case 'ack':
-        return outbox.acknowledge(message.n)
+        return connected?.outbox.acknowledge(message.n)
       case 'bye':
-        connection?.close()
-        connection = undefined
+        leave()
         if (message.close && closeWorker)
           void engine
             .whenIdle()
@@ -75,15 +84,17 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
     }
   }
   port.addEventListener('message', ({ data }) => {
-    if (isMessage(data)) receive(data)
+    if (isPortMessage(data)) receive(data)
   })
+  // A page that was closed or reloaded has no time for a goodbye.
+  port.addEventListener('close', leave)
   port.start?.()
   // The page's hello is lost where it came before this listener.
   void hello(false)
 }
 
-const isMessage = (data: unknown): data is PortMessage =>
-  typeof data === 'object' && data !== null && Object.hasOwn(data, 'type')
+const isPage = (page: PageHello | null): page is PageHello =>
+  typeof page?.pageId === 'string' && Array.isArray(page.tools)
 
 let lockName: Promise<string | undefined> | undefined
 

@@ -1,38 +1,49 @@
-import type { Trace } from './case.ts'
+import type { Difference, Trace } from './case.ts'
 
-// What differs between the AI SDK and turnloop by design: all of it, and nothing else is forgiven. The two traces are
-// brought to one form, and then compared whole.
+// What differs between the AI SDK and turnloop by design: all of it is here, and nothing else is forgiven. Both traces are
+// brought to one form, and are then compared whole.
 
 /**
- * Always:
+ * In every case:
  *
- * - **Fields that are undefined** are the same as none. A provider can't tell them apart.
- * - **`abortSignal` and `includeRawChunks`** of a call are not compared: the one is an object of each side's own, the
- *   other an option of `streamText` that turnloop doesn't have.
- * - **The header `user-agent`**, which the AI SDK adds, is not compared: turnloop adds none, for it makes browsers ask a
- *   strict proxy in vain.
+ * - **Fields that are undefined** are the same as none: a provider can't tell them apart.
+ * - **`abortSignal` and `includeRawChunks`** of a call are left out: the one is an object of each side's own, the other an
+ *   option of `streamText` that turnloop doesn't have.
+ * - **The header `user-agent`** is left out: the AI SDK adds one, turnloop does not, for a strict proxy refuses it.
  * - **Inputs of calls in prompts** are compared as JSON: the AI SDK keeps what a schema made of them (a `Date`), turnloop
  *   what can be stored. Providers send JSON.
- * - **Messages** are compared by role and parts. Ids are each side's own; metadata is turnloop's own.
- * - **One message per turn** here, one per answer there: neighbours of one role are joined, and the `step-start` parts
- *   that part turns in the AI SDK's messages are dropped.
- * - **`id` of a reasoning part**, the provider's name for it within its stream, is not kept by turnloop: it means nothing
- *   afterwards.
- * - **The words for a refused call** (unknown tool, invalid input) are turnloop's own, shorter, and don't repeat the input.
- *   Compared is what is refused and why: `no such tool` or `invalid input`, with the tool's name.
- * - **A refused call** is shown as `dynamic-tool` always. The AI SDK shows some as the tool's own part, although their
- *   input is not what that part's type says.
+ * - **Bytes in prompts** are compared as base64, in which turnloop stores them. Providers take both.
+ * - **Text in `messages` that tools receive** may be a string or a text part.
+ * - **Messages** are compared by role and parts. Ids are each side's own, metadata is turnloop's own.
+ * - **One message per turn** here, one per answer there: neighbours of one role are joined, messages without parts and the
+ *   `step-start` parts, which part turns in the AI SDK's messages, are left out.
+ * - **`id` of a reasoning part**, its provider's name for it in the stream, is left out: it means nothing afterwards.
+ * - **A text that its provider did not end** is `done` here once the answer is whole, and `streaming` for ever there.
+ * - **The words for a refused call** (unknown tool, invalid input) are turnloop's own: shorter, without the input again.
+ *   Compared is what is refused, and why. A refused call is always shown as `dynamic-tool`: the AI SDK shows some as the
+ *   tool's own part, whose type promises an input that this one hasn't. Its blank input is shown as `{}`. Its metadata
+ *   stands on call and result, as for any other call; the AI SDK loses it on the one in messages, on the other in prompts.
+ * - **The finish reason** of a run that the cap of turns stopped is left out: turnloop gives a reason to stop instead.
+ *
+ * What is not compared at all, for turnloop does less by design: files by URL in a tool's content are not downloaded for
+ * models that don't take them (a page can rarely do that), and an image's media type is not looked up in its bytes
+ * (providers do that).
  */
-export function normalise({ calls, messages, executions, outputs }: Trace) {
+export function normalise({ calls, messages, executions, outputs }: Trace, differs: readonly Difference[] = []) {
   return plain({
-    calls: calls.map(({ abortSignal, includeRawChunks, headers, prompt, ...call }) => ({
+    calls: calls.map(({ abortSignal: _, includeRawChunks: __, headers, prompt, ...call }) => ({
       ...call,
       headers: withoutUserAgent(headers),
-      prompt: prompt.map((message) => (Array.isArray(message.content) ? { ...message, content: message.content.map(promptPart) } : message)),
+      prompt: prompt.map((message) => promptMessage(message, differs)),
     })),
-    messages: joined(messages.map(({ role, parts }) => ({ role, parts: parts.flatMap(shownPart) }))),
-    executions,
-    outputs,
+    messages: joined(
+      messages.map(({ role, parts }) => ({ role, parts: parts.flatMap((part) => shownPart(part, differs)) })),
+    ),
+    executions: executions.map((execution) => ({
+      ...execution,
+      messages: execution.messages.map((message) => promptMessage(message, differs)),
+    })),
+    outputs: outputs.map((output) => (output.capped ? { ...output, finishReason: undefined } : output)),
   })
 }
 
@@ -41,45 +52,84 @@ function withoutUserAgent(headers: Trace['calls'][number]['headers'] = {}) {
   return others
 }
 
-function promptPart(part: object) {
-  if ('type' in part && part.type === 'tool-call' && 'input' in part) return { ...part, input: JSON.parse(JSON.stringify(part.input ?? null)) }
-  if ('output' in part) return { ...part, output: refusal(part.output, 'value') }
-  return part
+interface AnyMessage {
+  readonly role: string
+  readonly content: string | readonly object[]
 }
 
-function shownPart(part: object): object[] {
-  const { type } = part as { type: string }
+function promptMessage(message: AnyMessage, differs: readonly Difference[]): AnyMessage {
+  if (message.role === 'system') return message
+  const { content } = message
+  const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : content
+  return { ...message, content: parts.map((part) => bytesAsBase64(promptPart(part as AnyPart, differs)) as object) }
+}
+
+type AnyPart = { readonly type: string; readonly [field: string]: unknown }
+
+function promptPart(part: AnyPart, differs: readonly Difference[]): object {
+  if (part.type === 'tool-call') return { ...part, input: JSON.parse(JSON.stringify(part.input)) }
+  if (part.type === 'file' && differs.includes('generated files by URL')) return { ...part, data: 'the file' }
+  if (part.type !== 'tool-result') return part
+  const output = part.output as AnyPart
+  const why = reasonOfRefusal(output.value)
+  return why === undefined ? part : { ...part, output: { ...output, value: why }, providerOptions: undefined }
+}
+
+function shownPart(given: object, differs: readonly Difference[]): object[] {
+  const part = given as AnyPart
+  const { type, state, errorText } = part
   if (type === 'step-start') return []
-  if (type === 'reasoning') return [{ ...part, id: undefined }]
-  if (!('errorText' in part) || part.errorText === undefined) return [part]
-  const shown = refusal(part, 'errorText') as { errorText: string; toolName?: string }
-  if (shown.errorText === part.errorText) return [part]
-  return [{ ...shown, type: 'dynamic-tool', toolName: shown.toolName ?? type.slice('tool-'.length) }]
+  if (type === 'reasoning') return [{ ...part, id: undefined, state: 'done' }]
+  if (type === 'file' && differs.includes('generated files by URL')) return [{ ...part, url: 'the file' }]
+  if (
+    differs.includes('calls that are not carried out') &&
+    state === 'output-error' &&
+    /^Not carried out/.test(String(errorText))
+  ) {
+    return [{ ...part, state: 'input-available', errorText: undefined }]
+  }
+  const why = reasonOfRefusal(errorText)
+  if (why === undefined) return [part]
+  const { callProviderMetadata: _, resultProviderMetadata: __, ...rest } = part
+  const toolName = part.toolName ?? type.slice('tool-'.length)
+  return [{ ...rest, type: 'dynamic-tool', toolName, errorText: why, input: part.input === '' ? {} : part.input }]
 }
 
-/** `of` with the words of a refusal in `field` replaced by its reason. */
-function refusal(of: unknown, field: 'value' | 'errorText'): unknown {
-  const words: unknown = (of as Record<string, unknown>)[field]
-  if (typeof words !== 'string') return of
-  const [, noTool] = /^(?:AI_NoSuchToolError: Model tried to call unavailable tool '|There is no tool ")([^'"]*)['"]\./.exec(words) ?? []
-  if (noTool !== undefined) return { ...(of as object), [field]: `no such tool: ${noTool}` }
-  const [, invalid] = /^(?:AI_InvalidToolInputError: )?Invalid input for tool "?([^": ]*)"?: ./.exec(words) ?? []
-  return invalid === undefined ? of : { ...(of as object), [field]: `invalid input: ${invalid}` }
+const noSuchTool = /^(?:AI_NoSuchToolError: Model tried to call unavailable tool '|There is no tool ")([^'"]*)['"]\./
+const invalidInput = /^(?:AI_InvalidToolInputError: )?Invalid input for tool "?([^": ]*)"?: ./
+
+function reasonOfRefusal(words: unknown): string | undefined {
+  if (typeof words !== 'string') return undefined
+  const [, unknown] = noSuchTool.exec(words) ?? []
+  if (unknown !== undefined) return `no such tool: ${unknown}`
+  const [, invalid] = invalidInput.exec(words) ?? []
+  return invalid === undefined ? undefined : `invalid input: ${invalid}`
+}
+
+function bytesAsBase64(value: unknown): unknown {
+  if (value instanceof Uint8Array) return btoa(String.fromCharCode(...value))
+  return mapped(value, bytesAsBase64)
+}
+
+/** Without fields that are undefined. */
+const plain = (value: unknown): unknown => mapped(value, plain)
+
+/** A copy of an array or a plain object with `map` applied to its items; anything else as it is. */
+function mapped(value: unknown, map: (item: unknown) => unknown): unknown {
+  if (Array.isArray(value)) return value.map(map)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) => (item === undefined ? [] : [[key, map(item)]])),
+  )
 }
 
 function joined(messages: readonly { role: string; parts: readonly object[] }[]) {
   const result: { role: string; parts: object[] }[] = []
   for (const { role, parts } of messages) {
+    if (parts.length === 0) continue
     const last = result.at(-1)
     if (last?.role === role) last.parts.push(...parts)
     else result.push({ role, parts: [...parts] })
   }
   return result
-}
-
-/** Without fields that are undefined. */
-function plain<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(plain) as T
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => (item === undefined ? [] : [[key, plain(item)]]))) as T
 }

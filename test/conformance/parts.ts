@@ -4,19 +4,21 @@ export type Part = LanguageModelV4StreamPart
 export type Metadata = Record<string, Record<string, string>>
 
 /** One answer of the model: its parts, begun and ended as providers do. */
-export const answer = (...parts: readonly (Part | readonly Part[] | { readonly finish: LanguageModelV4FinishReason['unified'] })[]): Part[] => {
+export const answer = (
+  ...parts: readonly (Part | readonly Part[] | { readonly finish: LanguageModelV4FinishReason['unified'] })[]
+): Part[] => {
   const streamed = parts.flatMap((part) => ('finish' in part ? [] : part)) as Part[]
   const given = parts.find((part) => 'finish' in part)
   const calls = streamed.some((part) => part.type === 'tool-call' && !part.providerExecuted)
   return [{ type: 'stream-start', warnings: [] }, ...streamed, finish(given?.finish ?? (calls ? 'tool-calls' : 'stop'))]
 }
 
-export const usage: LanguageModelV4Usage = {
+const usage: LanguageModelV4Usage = {
   inputTokens: { total: 20, noCache: 12, cacheRead: 8, cacheWrite: 0 },
   outputTokens: { total: 9, text: 4, reasoning: 5 },
 }
 
-export const finish = (unified: LanguageModelV4FinishReason['unified']): Part => ({
+const finish = (unified: LanguageModelV4FinishReason['unified']): Part => ({
   type: 'finish',
   finishReason: { unified, raw: unified },
   usage,
@@ -45,8 +47,16 @@ export const call = (toolCallId: string, toolName: string, input: unknown, optio
   const json = typeof input === 'string' ? input : JSON.stringify(input)
   const { providerExecuted, dynamic } = options
   return [
-    { type: 'tool-input-start', id: toolCallId, toolName, ...(providerExecuted ? { providerExecuted } : {}), ...(dynamic ? { dynamic } : {}) },
-    ...[json.slice(0, 5), json.slice(5)].filter(Boolean).map((delta): Part => ({ type: 'tool-input-delta', id: toolCallId, delta })),
+    {
+      type: 'tool-input-start',
+      id: toolCallId,
+      toolName,
+      ...(providerExecuted ? { providerExecuted } : {}),
+      ...(dynamic ? { dynamic } : {}),
+    },
+    ...[json.slice(0, 5), json.slice(5)]
+      .filter(Boolean)
+      .map((delta): Part => ({ type: 'tool-input-delta', id: toolCallId, delta })),
     { type: 'tool-input-end', id: toolCallId },
     ...wholeCall(toolCallId, toolName, json, options),
   ]
@@ -54,5 +64,11 @@ export const call = (toolCallId: string, toolName: string, input: unknown, optio
 
 /** A call that comes as one part. */
 export const wholeCall = (toolCallId: string, toolName: string, input: unknown, options: CallOptions = {}): Part[] => [
-  { type: 'tool-call', toolCallId, toolName, input: typeof input === 'string' ? input : JSON.stringify(input), ...options },
+  {
+    type: 'tool-call',
+    toolCallId,
+    toolName,
+    input: typeof input === 'string' ? input : JSON.stringify(input),
+    ...options,
+  },
 ]

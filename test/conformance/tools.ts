@@ -10,6 +10,8 @@ export const forecast = () =>
   })
 
 /** A tool that returns, or throws, what `make` does. */
-export const returning = (make: () => unknown) => ({ act: tool({ inputSchema: z.object({}), execute: async () => make() }) })
+export const returning = (make: () => unknown) => ({
+  act: tool({ inputSchema: z.object({}), execute: async () => make() }),
+})
 
 export const anything = jsonSchema<Record<string, unknown>>({ type: 'object' })

@@ -1,13 +1,12 @@
 import { createRuntime, defineAgent, memoryStore } from '../../src/runtime/index.ts'
 import { reply, scriptedModel } from '../../src/testing/index.ts'
-import { type Case, inputsOf, noting, type Output, type Trace } from './case.ts'
-import { answer, text } from './parts.ts'
+import { type Case, type Execution, inputsOf, noting, type Output, script, type Trace } from './case.ts'
 
 export async function withRuntime(given: Case): Promise<Trace> {
   const { answers, instructions, settings, maxTurns } = given
-  const executions: { toolName: string; input: unknown }[] = []
+  const executions: Execution[] = []
   const tools = noting(given.tools?.(), executions)
-  const model = scriptedModel([...answers, answer(text('0', 'Done.'))].map((parts) => reply.parts([...parts])))
+  const model = scriptedModel(script(answers).map(reply.parts))
   const agent = defineAgent({
     name: 'assistant',
     model,
@@ -21,8 +20,8 @@ export async function withRuntime(given: Case): Promise<Trace> {
     const session = runtime.session()
     const outputs: Output[] = []
     for (const input of inputsOf(given)) {
-      const { text, finishReason, usage } = await session.send(input).result
-      outputs.push({ text, finishReason, usage })
+      const { text, finishReason, usage, turns } = await session.send(input).result
+      outputs.push({ text, finishReason, usage, capped: turns === maxTurns })
     }
     const { messages } = await session.view.ready
     return { calls: model.calls, messages, executions, outputs }

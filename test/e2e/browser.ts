@@ -39,7 +39,7 @@ export const test = base.extend<{ profile: string; browser: Browser }>({
       headless: true,
       viewport: { width: 1280, height: 800 },
     })
-    context.setDefaultTimeout(10_000)
+    context.setDefaultTimeout(20_000)
     const faults: string[] = []
     const expected: RegExp[] = []
     const expectedComplaints: RegExp[] = []

@@ -17,9 +17,9 @@ export interface Demo {
 /** What `npm run demo` starts, on a free port, with a build of its own. */
 export async function startDemo(env: Record<string, string> = {}): Promise<Demo> {
   const outDir = await mkdtemp(join(tmpdir(), 'turnloop-demo-'))
-  const { OPENAI_API_KEY: _, OPENAI_BASE_URL: __, OPENAI_MODEL: ___, ...inherited } = process.env
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('OPENAI_') && name !== 'PORT')
   const server = spawn(process.execPath, [serve, '--port', '0', '--outDir', outDir], {
-    env: { ...inherited, NO_COLOR: '1', FORCE_COLOR: '0', ...env },
+    env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const complaints: string[] = []

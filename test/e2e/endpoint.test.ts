@@ -50,16 +50,35 @@ describe('a real endpoint', () => {
     }
   })
 
+  test('is asked through Chat Completions where the environment says so', async ({ browser }) => {
+    const chat = await serverAt(endpoint.origin).script([say('Hello from Chat.')])
+    const demo = await startDemo({
+      OPENAI_API_KEY: serverKey,
+      OPENAI_BASE_URL: chat.baseURL,
+      OPENAI_MODEL: 'test-model',
+      OPENAI_API: 'chat',
+    })
+    try {
+      const page = await browser.open(demo)
+      await page.model.selectOption(proxied)
+      await page.ask('Hello?')
+      await page.shows('Hello from Chat.')
+      expect((await chat.requests()).map(({ protocol }) => protocol)).toEqual(['chat'])
+    } finally {
+      await demo.close()
+    }
+  })
+
   test('loads its provider on first use only', async ({ browser }) => {
     await script.add(say('Hello.'))
     const page = await browser.open(demo)
     await page.ask('What is 1 + 1?')
-    const before = browser.requests.length
+    const scripts = () => browser.requests.filter((url) => url.endsWith('.js')).length
+    expect(scripts()).toBe(2)
     await page.model.selectOption(proxied)
     await page.ask('Hello?')
     await page.shows('Hello.')
-    const after = browser.requests.slice(before).filter((url) => url.endsWith('.js'))
-    expect(after.length).toBeGreaterThan(0)
+    expect(scripts()).toBe(3)
   })
 
   test('streams through the proxy without buffering, and a stop closes the connection', async ({ browser }) => {

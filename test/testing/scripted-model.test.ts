@@ -1,4 +1,9 @@
-import { APICallError, type LanguageModelV4CallOptions, type LanguageModelV4Prompt, type LanguageModelV4StreamPart } from '@ai-sdk/provider'
+import {
+  APICallError,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4Prompt,
+  type LanguageModelV4StreamPart,
+} from '@ai-sdk/provider'
 import { streamText } from 'ai'
 import { describe, expect, it } from 'vitest'
 import { reply, type ScriptedModel, scriptedModel } from '../../src/testing/index.ts'
@@ -26,15 +31,26 @@ async function read(stream: ReadableStream<LanguageModelV4StreamPart>) {
 }
 
 const types = (parts: readonly LanguageModelV4StreamPart[]) => parts.map(({ type }) => type)
-const joined = (parts: readonly LanguageModelV4StreamPart[], type: 'text-delta' | 'reasoning-delta' | 'tool-input-delta') =>
-  parts.map((part) => (part.type === type ? part.delta : '')).join('')
+const joined = (
+  parts: readonly LanguageModelV4StreamPart[],
+  type: 'text-delta' | 'reasoning-delta' | 'tool-input-delta',
+) => parts.map((part) => (part.type === type ? part.delta : '')).join('')
 const ofType = <T extends LanguageModelV4StreamPart['type']>(parts: readonly LanguageModelV4StreamPart[], type: T) =>
   parts.filter((part): part is Extract<LanguageModelV4StreamPart, { type: T }> => part.type === type)
 
 describe('a reply', () => {
   it('of text streams start, a delta per word, end and the reason to finish', async () => {
     const { parts } = await ask(scriptedModel([reply.text('Hello  there,\nyou ')]))
-    expect(types(parts)).toEqual(['stream-start', 'response-metadata', 'text-start', 'text-delta', 'text-delta', 'text-delta', 'text-end', 'finish'])
+    expect(types(parts)).toEqual([
+      'stream-start',
+      'response-metadata',
+      'text-start',
+      'text-delta',
+      'text-delta',
+      'text-delta',
+      'text-end',
+      'finish',
+    ])
     expect(joined(parts, 'text-delta')).toBe('Hello  there,\nyou ')
     expect(parts.at(-1)).toMatchObject({ finishReason: { unified: 'stop' } })
   })
@@ -43,6 +59,12 @@ describe('a reply', () => {
     const { parts } = await ask(scriptedModel([reply.text(text)]))
     expect(joined(parts, 'text-delta')).toBe(text)
     expect(ofType(parts, 'text-delta').every(({ delta }) => delta !== '')).toBe(true)
+  })
+
+  it('of a very long text is no problem', async () => {
+    const text = 'word '.repeat(200_000)
+    const { parts } = await ask(scriptedModel([reply.text(text)]))
+    expect(joined(parts, 'text-delta')).toBe(text)
   })
 
   it('of reasoning streams reasoning parts', async () => {
@@ -55,7 +77,12 @@ describe('a reply', () => {
   it('of a call streams its JSON and finishes for tool calls', async () => {
     const { parts } = await ask(scriptedModel([reply.call('forecast', { city: 'Ülm', days: [1, 2, 3] })]))
     const [call] = ofType(parts, 'tool-call')
-    expect(call).toEqual({ type: 'tool-call', toolCallId: 'call-1', toolName: 'forecast', input: '{"city":"Ülm","days":[1,2,3]}' })
+    expect(call).toEqual({
+      type: 'tool-call',
+      toolCallId: 'call-1',
+      toolName: 'forecast',
+      input: '{"city":"Ülm","days":[1,2,3]}',
+    })
     expect(joined(parts, 'tool-input-delta')).toBe(call?.input)
     expect(ofType(parts, 'tool-input-delta').length).toBeGreaterThan(1)
     expect(parts.at(-1)).toMatchObject({ finishReason: { unified: 'tool-calls' } })
@@ -67,13 +94,20 @@ describe('a reply', () => {
   })
 
   it('of several calls gives each an id of its own, over all answers', async () => {
-    const model = scriptedModel([reply.all(reply.call('a', {}), reply.call('b', {})), reply.all(reply.call('a', {}), reply.call('c', {}, { toolCallId: 'mine' }))])
-    const ids = [...(await ask(model)).parts, ...(await ask(model)).parts].flatMap((part) => (part.type === 'tool-call' ? part.toolCallId : []))
+    const model = scriptedModel([
+      reply.all(reply.call('a', {}), reply.call('b', {})),
+      reply.all(reply.call('a', {}), reply.call('c', {}, { toolCallId: 'mine' })),
+    ])
+    const ids = [...(await ask(model)).parts, ...(await ask(model)).parts].flatMap((part) =>
+      part.type === 'tool-call' ? part.toolCallId : [],
+    )
     expect(ids).toEqual(['call-1', 'call-2', 'call-3', 'mine'])
   })
 
   it('made of several is one answer, in order, with an id for each text', async () => {
-    const { parts } = await ask(scriptedModel([reply.all(reply.reasoning('Hm'), reply.text('A'), reply.call('a', {}), reply.text('B'))]))
+    const { parts } = await ask(
+      scriptedModel([reply.all(reply.reasoning('Hm'), reply.text('A'), reply.call('a', {}), reply.text('B'))]),
+    )
     expect(ofType(parts, 'text-start').map(({ id }) => id)).toEqual(['1', '3'])
     expect(types(parts).filter((type) => /start|finish/.test(type))).toEqual([
       'stream-start',
@@ -86,14 +120,29 @@ describe('a reply', () => {
   })
 
   it('can end for another reason, and say what it used', async () => {
-    const model = scriptedModel([reply.all(reply.text('Once'), reply.finish({ reason: 'length', usage: { outputTokens: 7, reasoningTokens: 2 } })), reply.text('More')], {
-      usage: { inputTokens: 10, cachedInputTokens: 4, outputTokens: 5 },
-    })
+    const model = scriptedModel(
+      [
+        reply.all(
+          reply.text('Once'),
+          reply.finish({ reason: 'length', usage: { outputTokens: 7, reasoningTokens: 2 } }),
+        ),
+        reply.text('More'),
+      ],
+      {
+        usage: { inputTokens: 10, cachedInputTokens: 4, outputTokens: 5 },
+      },
+    )
     expect((await ask(model)).parts.at(-1)).toMatchObject({
       finishReason: { unified: 'length' },
-      usage: { inputTokens: { total: 10, noCache: 6, cacheRead: 4 }, outputTokens: { total: 7, text: 5, reasoning: 2 } },
+      usage: {
+        inputTokens: { total: 10, noCache: 6, cacheRead: 4 },
+        outputTokens: { total: 7, text: 5, reasoning: 2 },
+      },
     })
-    expect((await ask(model)).parts.at(-1)).toMatchObject({ finishReason: { unified: 'stop' }, usage: { outputTokens: { total: 5 } } })
+    expect((await ask(model)).parts.at(-1)).toMatchObject({
+      finishReason: { unified: 'stop' },
+      usage: { outputTokens: { total: 5 } },
+    })
   })
 
   it('of raw parts is streamed as it is, without an end of its own', async () => {
@@ -119,7 +168,9 @@ describe('a failure', () => {
   })
 
   it('with a status after a text is an error part that ends the answer', async () => {
-    const { parts, error } = await ask(scriptedModel([reply.all(reply.text('Well'), reply.fail(500), reply.text('never said'))]))
+    const { parts, error } = await ask(
+      scriptedModel([reply.all(reply.text('Well'), reply.fail(500), reply.text('never said'))]),
+    )
     expect(error).toBeUndefined()
     expect(types(parts).slice(-3)).toEqual(['text-end', 'error', 'finish'])
     expect(ofType(parts, 'error')[0]?.error).toMatchObject({ statusCode: 500 })
@@ -176,7 +227,13 @@ describe('calls', () => {
     const url = new URL('https://example.com/a.png')
     const bytes = new Uint8Array([1, 2])
     const growing: LanguageModelV4Prompt = [
-      { role: 'user', content: [{ type: 'file', mediaType: 'image/png', data: { type: 'url', url } }, { type: 'file', mediaType: 'image/png', data: { type: 'data', data: bytes } }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'file', mediaType: 'image/png', data: { type: 'url', url } },
+          { type: 'file', mediaType: 'image/png', data: { type: 'data', data: bytes } },
+        ],
+      },
     ]
     const { signal } = new AbortController()
     await ask(model, { prompt: growing, abortSignal: signal })
@@ -245,7 +302,10 @@ describe('an abort', () => {
 
   it.each([0, 1, 2, 3, 4, 5, 6])('after %i parts breaks the stream there', async (count) => {
     const controller = new AbortController()
-    const { stream } = await scriptedModel([reply.text('one two three')]).doStream({ prompt, abortSignal: controller.signal })
+    const { stream } = await scriptedModel([reply.text('one two three')]).doStream({
+      prompt,
+      abortSignal: controller.signal,
+    })
     const reader = stream.getReader()
     for (let read = 0; read < count; read++) expect((await reader.read()).done).toBe(false)
     controller.abort()
@@ -254,7 +314,10 @@ describe('an abort', () => {
 
   it('ends the wait between two parts', async () => {
     const controller = new AbortController()
-    const { stream } = await scriptedModel([reply.text('one two')], { pace: 1e8 }).doStream({ prompt, abortSignal: controller.signal })
+    const { stream } = await scriptedModel([reply.text('one two')], { pace: 1e8 }).doStream({
+      prompt,
+      abortSignal: controller.signal,
+    })
     const reader = stream.getReader()
     await reader.read()
     const waiting = reader.read()

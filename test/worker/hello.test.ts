@@ -2,7 +2,8 @@ import { AgentError, connect } from 'turnloop'
 import { serve } from 'turnloop/runtime'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type PortMessage, protocolVersion } from '../../src/protocol/messages.ts'
-import { connectedPage, type FedRuntime, fedRuntime, Tap } from './fixtures/port.ts'
+import { failureOf } from './fixtures/failures.ts'
+import { connectedPage, type FedRuntime, fedRuntime, quiet, Tap } from './fixtures/port.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -16,19 +17,6 @@ function actedWorker() {
   const page = connect<FedRuntime>(port1)
   onTestFinished(() => page.close())
   return { page, heard, post: (message: unknown) => port2.postMessage(message) }
-}
-
-const failure = (promise: Promise<unknown>): Promise<AgentError> => promise.then(() => expect.unreachable(), (error) => error)
-
-/** Everything that was posted so far has been handled. */
-async function settled() {
-  for (let i = 0; i < 5; i++) {
-    await new Promise<void>((resolve) => {
-      const { port1, port2 } = new MessageChannel()
-      port1.onmessage = () => resolve()
-      port2.postMessage(0)
-    })
-  }
 }
 
 describe('hello', () => {
@@ -62,7 +50,7 @@ describe('hello', () => {
     const { runtime, model } = fedRuntime()
     const { port1, port2 } = new MessageChannel()
     serve(runtime, port2)
-    await settled()
+    await quiet()
     const page = connect<FedRuntime>(port1)
     const run = page.session('s').send('Hi')
     ;(await model.next()).say('Hello')
@@ -80,7 +68,7 @@ describe('hello', () => {
     const page = connect<FedRuntime>(tap as unknown as MessagePort)
     const run = page.session('s').send('Hi')
     await vi.waitFor(() => expect(early.map(({ type }) => type)).toEqual(['hello']))
-    await settled()
+    await quiet()
     expect(tap.sent.map(({ type }) => type)).toEqual(['hello'])
     port2.onmessage = null
     serve(runtime, port2)
@@ -113,10 +101,10 @@ describe('hello', () => {
     page.session('s').on('text-delta', () => {})
     const list = page.sessions.list()
     list.catch(() => {})
-    await settled()
+    await quiet()
     expect(heard.map(({ type }) => type)).toEqual(['hello'])
     post({ type: 'hello', protocol: protocolVersion, answer: false })
-    await settled()
+    await quiet()
     expect(heard.map(({ type }) => type)).toEqual(['hello', 'hello'])
     post({ type: 'hello', protocol: protocolVersion, answer: true })
     await vi.waitFor(() => expect(heard).toHaveLength(4))
@@ -134,7 +122,7 @@ describe('another protocol version', () => {
     const run = page.session('s').send('Hi')
     await vi.waitFor(() => expect(heard).toHaveLength(1))
     post(hello)
-    const error = await failure(run.result)
+    const error = await failureOf(run.result)
     expect(error).toBeInstanceOf(AgentError)
     expect(error.code).toBe('protocol-mismatch')
     expect(error.message).toMatch(/reload the page/i)
@@ -153,7 +141,7 @@ describe('another protocol version', () => {
       message: { type: 'call', id: 1, method: 'run', params: { runId: 'r', sessionId: 's', input: 'Hi' } },
     })
     await vi.waitFor(() => expect(heard.some((message) => message.type === 'hello' && 'answer' in message && message.answer)).toBe(true))
-    await settled()
+    await quiet()
     expect(heard.every((message) => message.type === 'hello' && message.protocol === protocolVersion)).toBe(true)
     expect(model.calls).toHaveLength(0)
   })
@@ -172,7 +160,7 @@ describe('a worker that says nothing', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { page } = actedWorker()
     const run = page.session('s').send('Hi')
-    const failed = failure(run.result)
+    const failed = failureOf(run.result)
     await vi.advanceTimersByTimeAsync(29_999)
     expect(run.finished).toBe(false)
     await vi.advanceTimersByTimeAsync(1)
@@ -195,9 +183,9 @@ describe('a worker that says nothing', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { page } = actedWorker()
     const run = page.session('s').send('Hi')
-    await settled()
+    await quiet()
     await page.close()
-    expect((await failure(run.result)).code).toBe('closed')
+    expect((await failureOf(run.result)).code).toBe('closed')
     expect(vi.getTimerCount()).toBe(0)
   })
 })

@@ -144,8 +144,8 @@ describe('what a worker may say', () => {
       { type: 'hello' },
       { type: 'batch' },
       { type: 'batch', n: 1, items: null },
-      { type: 'batch', n: 1, items: [null, 7, {}, { kind: '@answer' }, { kind: '@answer', id: 99 }, { kind: '@refusal', id: 98 }] },
-      { type: 'batch', n: 2, items: [{ kind: '@joined', id: 97, events: [] }, { kind: 'nope' }, { kind: '__proto__' }] },
+      { type: 'batch', n: 1, items: [{ kind: '@answer' }, { kind: '@answer', id: 99 }, { kind: '@joined', id: 97, events: [] }] },
+      { type: 'batch', n: 2, items: [{ kind: 'nope' }, { kind: '__proto__' }, { kind: 'text-delta' }] },
     ]
     for (const message of odd) port2.postMessage(message)
     port2.postMessage({ type: 'hello', protocol: protocolVersion, answer: true })
@@ -155,6 +155,23 @@ describe('what a worker may say', () => {
     expect(await list).toEqual([])
     await vi.waitFor(() => expect(heard).toContainEqual({ type: 'ack', n: 3 }))
     expect(uncaught).toEqual([])
+  })
+
+  it('is taken but for the items that make no sense, which are reported', async () => {
+    const uncaught = uncaughtErrors()
+    const { port1, port2 } = new MessageChannel()
+    const page = connect<FedRuntime>(port1)
+    onTestFinished(() => page.close())
+    const acknowledged: PortMessage[] = []
+    port2.onmessage = ({ data }) => data.type === 'ack' && acknowledged.push(data)
+    const notices: string[] = []
+    page.on('notice', ({ code }) => void notices.push(code))
+    port2.postMessage({ type: 'hello', protocol: protocolVersion, answer: true })
+    const notice = { kind: 'notice', sessionId: 's', runId: 'r', seq: 0, code: 'after', message: '' }
+    port2.postMessage({ type: 'batch', n: 1, items: [null, { kind: 'run-failed' }, { kind: '@refusal', id: 98 }, notice] })
+    await vi.waitFor(() => expect(acknowledged).toEqual([{ type: 'ack', n: 1 }]))
+    expect(notices).toEqual(['after'])
+    expect(uncaught.length).toBeGreaterThan(0)
   })
 })
 

@@ -109,12 +109,18 @@ export const calls: Case[] = [
   {
     name: 'input that is JSON but no object is refused',
     tools: () => ({ forecast: forecast() }),
-    answers: [answer(call('c1', 'forecast', '"Ulm"'), call('c2', 'forecast', '[1]'), call('c3', 'forecast', 'null')), done],
+    answers: [
+      answer(call('c1', 'forecast', '"Ulm"'), call('c2', 'forecast', '[1]'), call('c3', 'forecast', 'null')),
+      done,
+    ],
   },
   {
     name: 'a refused call with metadata keeps it',
     tools: () => ({ forecast: forecast() }),
-    answers: [answer(call('c1', 'forecast', { town: 'Ulm' }, { providerMetadata: { openai: { itemId: 'fc_1' } } })), done],
+    answers: [
+      answer(call('c1', 'forecast', { town: 'Ulm' }, { providerMetadata: { openai: { itemId: 'fc_1' } } })),
+      done,
+    ],
   },
   {
     name: 'a tool that does not exist is refused',
@@ -126,7 +132,10 @@ export const calls: Case[] = [
     tools: () => ({ forecast: forecast() }),
     answers: [answer(wholeCall('c1', 'forcast', { city: 'Ulm' })), done],
   },
-  { name: 'a call where there are no tools at all is refused', answers: [answer(call('c1', 'forecast', { city: 'Ulm' })), done] },
+  {
+    name: 'a call where there are no tools at all is refused',
+    answers: [answer(call('c1', 'forecast', { city: 'Ulm' })), done],
+  },
   {
     name: 'names that every object has are no tools',
     tools: () => ({ forecast: forecast() }),
@@ -140,7 +149,10 @@ export const calls: Case[] = [
   {
     name: 'what the schema adds to an input is what the tool gets and what goes back',
     tools: () => ({
-      act: tool({ inputSchema: z.object({ days: z.number().default(3), city: z.string().transform((city) => city.trim()) }), execute: () => 'done' }),
+      act: tool({
+        inputSchema: z.object({ days: z.number().default(3), city: z.string().transform((city) => city.trim()) }),
+        execute: () => 'done',
+      }),
     }),
     answers: [answer(call('c1', 'act', { city: ' Ulm ' })), done],
   },
@@ -151,7 +163,12 @@ export const calls: Case[] = [
   },
   {
     name: 'a schema that makes a Date gives the tool a Date',
-    tools: () => ({ act: tool({ inputSchema: z.object({ at: z.string().transform((at) => new Date(at)) }), execute: ({ at }) => at.getTime() }) }),
+    tools: () => ({
+      act: tool({
+        inputSchema: z.object({ at: z.string().transform((at) => new Date(at)) }),
+        execute: ({ at }) => at.getTime(),
+      }),
+    }),
     answers: [answer(call('c1', 'act', { at: '2026-11-01T00:00:00.000Z' })), done],
   },
   {
@@ -160,7 +177,12 @@ export const calls: Case[] = [
       act: tool({
         inputSchema: jsonSchema<{ n: number }>(
           { type: 'object', properties: { n: { type: 'number' } } },
-          { validate: (value) => ((value as { n: number }).n > 0 ? { success: true, value: value as { n: number } } : { success: false, error: new Error('n must be above 0') }) },
+          {
+            validate: (value) =>
+              (value as { n: number }).n > 0
+                ? { success: true, value: value as { n: number } }
+                : { success: false, error: new Error('n must be above 0') },
+          },
         ),
         execute: ({ n }) => n,
       }),
@@ -170,16 +192,37 @@ export const calls: Case[] = [
   {
     name: "a call's metadata goes back with the call and with its result",
     tools: () => ({ forecast: forecast() }),
-    answers: [answer(call('c1', 'forecast', { city: 'Ulm' }, { providerMetadata: { google: { thoughtSignature: 'abc' } } })), done],
+    answers: [
+      answer(call('c1', 'forecast', { city: 'Ulm' }, { providerMetadata: { google: { thoughtSignature: 'abc' } } })),
+      done,
+    ],
   },
   {
     name: 'a dynamic tool is shown as one',
-    tools: () => ({ act: dynamicTool({ description: 'Acts', inputSchema: z.object({ n: z.number() }), execute: async (input) => ({ was: input }) }) }),
+    tools: () => ({
+      act: dynamicTool({
+        description: 'Acts',
+        inputSchema: z.object({ n: z.number() }),
+        execute: async (input) => ({ was: input }),
+      }),
+    }),
     answers: [answer(call('c1', 'act', { n: 1 }), call('c2', 'act', { n: 'one' })), done],
   },
   {
+    name: "a tool's own metadata is shown",
+    gap: 'calls keep the title only',
+    tools: () => ({ forecast: { ...forecast(), metadata: { server: 'weather' } } }),
+    answers: [answer(call('c1', 'forecast', { city: 'Ulm' })), done],
+  },
+  {
     name: "a tool's title is shown",
-    tools: () => ({ forecast: { ...forecast(), title: 'Weather' }, act: dynamicTool({ title: 'Acting', inputSchema: anything, execute: async () => 'done' }) }),
-    answers: [answer(call('c1', 'forecast', { city: 'Ulm' }), wholeCall('c2', 'act', {}), call('c3', 'forecast', {})), done],
+    tools: () => ({
+      forecast: { ...forecast(), title: 'Weather' },
+      act: dynamicTool({ title: 'Acting', inputSchema: anything, execute: async () => 'done' }),
+    }),
+    answers: [
+      answer(call('c1', 'forecast', { city: 'Ulm' }), wholeCall('c2', 'act', {}), call('c3', 'forecast', {})),
+      done,
+    ],
   },
 ]

@@ -12,6 +12,7 @@ export const endings: Case[] = [
       name: `calls of an answer that ends for "${finish}" are not carried out, and end the run`,
       tools,
       answers: [answer(text('0', 'Let me see'), calling, { finish })],
+      alone: true,
       differs: ['calls that are not carried out'],
     },
   ]),
@@ -21,12 +22,16 @@ export const endings: Case[] = [
     answers: [answer(calling), answer(text('0', 'It is rather'), { finish: 'length' })],
   },
   {
-    name: 'a refused call of an answer that ends for "length" ends the run too',
+    // The AI SDK would ask the model again; an answer that was cut ends our run, whatever it called.
+    name: 'a call that was cut in an answer that ends for "length" is shown as refused',
     tools,
     answers: [answer(call('c1', 'forecast', '{"city":"U'), { finish: 'length' })],
-    differs: ['refused calls of an answer that was cut'],
+    maxTurns: 1,
   },
-  { name: 'reasoning that was not ended', answers: [answer([...reasoning('0', 'Hm').slice(0, 2), ...text('1', 'Yes')])], differs: ['parts that were not ended'] },
+  {
+    name: 'reasoning that its provider does not end',
+    answers: [answer([...reasoning('0', 'Hm').slice(0, 2), ...text('1', 'Yes')])],
+  },
   {
     name: 'the cap of turns ends a model that calls for ever',
     tools,

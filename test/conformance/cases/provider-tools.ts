@@ -7,7 +7,15 @@ import { anything, forecast } from '../tools.ts'
 /** A tool that the provider carries out by itself. */
 const search = (options: object = {}): ToolSet =>
   ({
-    search: { type: 'provider', isProviderExecuted: true, id: 'mock.search', args: { region: 'eu' }, inputSchema: z.object({ q: z.string() }), outputSchema: anything, ...options },
+    search: {
+      type: 'provider',
+      isProviderExecuted: true,
+      id: 'mock.search',
+      args: { region: 'eu' },
+      inputSchema: z.object({ q: z.string() }),
+      outputSchema: anything,
+      ...options,
+    },
   }) as ToolSet
 
 const result = (toolCallId: string, toolName: string, value: object | string, options: object = {}): Part =>
@@ -27,29 +35,54 @@ export const providerTools: Case[] = [
   {
     name: "a provider's own call comes as one part",
     tools: search,
-    answers: [answer(wholeCall('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), result('s1', 'search', { hits: [] }))],
+    answers: [
+      answer(wholeCall('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), result('s1', 'search', { hits: [] })),
+    ],
   },
   {
     name: "a provider's result that is a string",
     tools: search,
-    answers: [answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), result('s1', 'search', 'two hits'), text('0', 'Yes'))],
+    answers: [
+      answer(
+        call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }),
+        result('s1', 'search', 'two hits'),
+        text('0', 'Yes'),
+      ),
+    ],
   },
   {
     name: "a provider's result that is an error",
     tools: search,
-    answers: [answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), result('s1', 'search', { code: 'unavailable' }, { isError: true }), text('0', 'No luck.'))],
+    answers: [
+      answer(
+        call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }),
+        result('s1', 'search', { code: 'unavailable' }, { isError: true }),
+        text('0', 'No luck.'),
+      ),
+    ],
   },
   {
     name: "a provider's error that is a string",
     tools: search,
-    answers: [answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), result('s1', 'search', 'unavailable', { isError: true }), text('0', 'No luck.'))],
+    answers: [
+      answer(
+        call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }),
+        result('s1', 'search', 'unavailable', { isError: true }),
+        text('0', 'No luck.'),
+      ),
+    ],
   },
   {
     name: "metadata of a provider's call and of its result",
     tools: search,
     answers: [
       answer(
-        call('s1', 'search', { q: 'ulm' }, { providerExecuted: true, providerMetadata: { openai: { itemId: 'ws_1' } } }),
+        call(
+          's1',
+          'search',
+          { q: 'ulm' },
+          { providerExecuted: true, providerMetadata: { openai: { itemId: 'ws_1' } } },
+        ),
         result('s1', 'search', { hits: [] }, { providerMetadata: { openai: { itemId: 'ws_1_result' } } }),
         text('0', 'Nothing.'),
       ),
@@ -89,7 +122,13 @@ export const providerTools: Case[] = [
   },
   {
     name: "a provider's dynamic call with blank input",
-    answers: [answer(wholeCall('m1', 'mcp.list', '', { providerExecuted: true, dynamic: true }), result('m1', 'mcp.list', ['a'], { dynamic: true }), text('0', 'One.'))],
+    answers: [
+      answer(
+        wholeCall('m1', 'mcp.list', '', { providerExecuted: true, dynamic: true }),
+        result('m1', 'mcp.list', ['a'], { dynamic: true }),
+        text('0', 'One.'),
+      ),
+    ],
   },
   {
     name: "a provider's call beside one of ours, both with results",
@@ -100,7 +139,11 @@ export const providerTools: Case[] = [
     name: "a provider's result that comes after one of our calls",
     tools: () => ({ ...search(), forecast: forecast() }),
     answers: [
-      answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), call('c1', 'forecast', { city: 'Ulm' }), result('s1', 'search', { hits: [] })),
+      answer(
+        call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }),
+        call('c1', 'forecast', { city: 'Ulm' }),
+        result('s1', 'search', { hits: [] }),
+      ),
       answer(text('0', 'There.')),
     ],
   },
@@ -111,6 +154,7 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result: its call stood in the answer before',
+    gap: 'the result is not shown in the message of its call',
     tools: () => ({ ...search({ supportsDeferredResults: true }), forecast: forecast() }),
     answers: [
       answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), call('c1', 'forecast', { city: 'Ulm' })),
@@ -119,6 +163,7 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result without a call of ours: the model is asked on',
+    gap: 'the run ends instead',
     tools: () => search({ supportsDeferredResults: true }),
     answers: [
       answer(text('0', 'Searching'), call('s1', 'search', { q: 'ulm' }, { providerExecuted: true })),
@@ -127,6 +172,7 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result that is an error',
+    gap: 'the result is not shown in the message of its call',
     tools: () => ({ ...search({ supportsDeferredResults: true }), forecast: forecast() }),
     answers: [
       answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), call('c1', 'forecast', { city: 'Ulm' })),
@@ -134,16 +180,30 @@ export const providerTools: Case[] = [
     ],
   },
   {
-    name: "a tool that the provider defines and we carry out",
+    name: 'a tool that the provider defines and we carry out',
     tools: () =>
       ({
-        shell: { type: 'provider', isProviderExecuted: false, id: 'mock.shell', args: {}, inputSchema: z.object({ command: z.string() }), execute: async ({ command }: { command: string }) => `ran ${command}` },
+        shell: {
+          type: 'provider',
+          isProviderExecuted: false,
+          id: 'mock.shell',
+          args: {},
+          inputSchema: z.object({ command: z.string() }),
+          execute: async ({ command }: { command: string }) => `ran ${command}`,
+        },
       }) as unknown as ToolSet,
     answers: [answer(call('c1', 'shell', { command: 'ls' })), answer(text('0', 'Ran.'))],
   },
   {
     name: "our tools' results stay in call order around a provider's call",
-    tools: () => ({ ...search(), forecast: forecast(), now: tool({ inputSchema: z.object({}), execute: () => '12:00' }) }),
-    answers: [answer(call('c1', 'forecast', { city: 'Ulm' }), searching(), text('0', 'And'), call('c2', 'now', {})), answer(text('0', 'There.'))],
+    tools: () => ({
+      ...search(),
+      forecast: forecast(),
+      now: tool({ inputSchema: z.object({}), execute: () => '12:00' }),
+    }),
+    answers: [
+      answer(call('c1', 'forecast', { city: 'Ulm' }), searching(), text('0', 'And'), call('c2', 'now', {})),
+      answer(text('0', 'There.')),
+    ],
   },
 ]

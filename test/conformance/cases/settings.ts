@@ -16,7 +16,13 @@ const settings: Record<string, CallSettings> = {
 }
 
 export const callSettings: Case[] = [
-  ...Object.entries(settings).map(([what, given]): Case => ({ name: `${what} reach the model, in every call`, settings: given, answers: [answer(text('0', 'Yes'))] })),
+  ...Object.entries(settings).map(
+    ([what, given]): Case => ({
+      name: `${what} reach the model, in every call`,
+      settings: given,
+      answers: [answer(text('0', 'Yes'))],
+    }),
+  ),
   {
     name: 'tools may be left alone: tool choice "none"',
     tools: () => ({ forecast: forecast() }),

@@ -29,13 +29,24 @@ export const textAndReasoning: Case[] = [
     name: 'text and reasoning that alternate keep their order',
     answers: [answer(reasoning('0', 'Let', ' me'), text('1', 'First'), reasoning('2', 'Then'), text('3', 'Second'))],
   },
-  { name: 'a text id that is used again within an answer is a new block', answers: [answer(text('0', 'One'), text('0', 'Two'))] },
+  {
+    name: 'a text id that is used again within an answer is a new block',
+    answers: [answer(text('0', 'One'), text('0', 'Two'))],
+  },
   { name: 'an empty text is not sent back', answers: [answer(text('0'), text('1', 'Yes'))] },
   { name: 'an answer of nothing is no message of the next prompt', answers: [answer(text('0'))] },
   { name: 'an answer without any part is no message of the next prompt', answers: [answer()] },
   {
     name: 'an empty text with metadata is sent back',
-    answers: [answer([{ type: 'text-start', id: '0', providerMetadata: item('msg_1') }, { type: 'text-end', id: '0' }], text('1', 'Yes'))],
+    answers: [
+      answer(
+        [
+          { type: 'text-start', id: '0', providerMetadata: item('msg_1') },
+          { type: 'text-end', id: '0' },
+        ],
+        text('1', 'Yes'),
+      ),
+    ],
   },
   {
     name: "a text's metadata goes back as its provider options",
@@ -87,9 +98,17 @@ export const textAndReasoning: Case[] = [
     answers: [
       answer(
         [
-          { type: 'reasoning-start', id: 'rs_1:0', providerMetadata: { openai: { itemId: 'rs_1', reasoningEncryptedContent: null } } },
+          {
+            type: 'reasoning-start',
+            id: 'rs_1:0',
+            providerMetadata: { openai: { itemId: 'rs_1', reasoningEncryptedContent: null } },
+          },
           { type: 'reasoning-delta', id: 'rs_1:0', delta: 'Think', providerMetadata: item('rs_1') },
-          { type: 'reasoning-end', id: 'rs_1:0', providerMetadata: { openai: { itemId: 'rs_1', reasoningEncryptedContent: 'gAAAA' } } },
+          {
+            type: 'reasoning-end',
+            id: 'rs_1:0',
+            providerMetadata: { openai: { itemId: 'rs_1', reasoningEncryptedContent: 'gAAAA' } },
+          },
         ] as Part[],
         text('1', 'Yes'),
       ),
@@ -124,5 +143,8 @@ export const textAndReasoning: Case[] = [
     ],
   },
   { name: 'instructions come first, in every call', instructions: 'Be brief.', answers: [answer(text('0', 'Hi'))] },
-  { name: 'characters beyond the basic plane, cut in two by the deltas, are whole', answers: [answer(text('0', '\ud83d', '\ude00', ' ü\u2028'))] },
+  {
+    name: 'characters beyond the basic plane, cut in two by the deltas, are whole',
+    answers: [answer(text('0', '\ud83d', '\ude00', ' ü\u2028'))],
+  },
 ]

@@ -102,7 +102,10 @@ export const toolOutputs: Case[] = [
       act: tool({
         inputSchema: z.object({ n: z.number() }),
         execute: ({ n }) => ({ n, big: 'x'.repeat(100) }),
-        toModelOutput: ({ input, output, toolCallId }) => ({ type: 'text', value: `${toolCallId}: ${input.n} ${output.big.length}` }),
+        toModelOutput: ({ input, output, toolCallId }) => ({
+          type: 'text',
+          value: `${toolCallId}: ${input.n} ${output.big.length}`,
+        }),
       }),
     }),
     answers: [answer(call('c1', 'act', { n: 7 })), done],
@@ -113,14 +116,24 @@ export const toolOutputs: Case[] = [
       act: tool({
         inputSchema: z.object({}),
         execute: () => 'x',
-        toModelOutput: async () => ({ type: 'json', value: { short: true }, providerOptions: { anthropic: { cacheControl: { type: 'ephemeral' } } } }),
+        toModelOutput: async () => ({
+          type: 'json',
+          value: { short: true },
+          providerOptions: { anthropic: { cacheControl: { type: 'ephemeral' } } },
+        }),
       }),
     }),
     answers: acting,
   },
   {
     name: 'toModelOutput may give an error',
-    tools: () => ({ act: tool({ inputSchema: z.object({}), execute: () => ({ ok: false }), toModelOutput: () => ({ type: 'error-text', value: 'It was not ok' }) }) }),
+    tools: () => ({
+      act: tool({
+        inputSchema: z.object({}),
+        execute: () => ({ ok: false }),
+        toModelOutput: () => ({ type: 'error-text', value: 'It was not ok' }),
+      }),
+    }),
     answers: acting,
   },
   {
@@ -142,23 +155,21 @@ export const toolOutputs: Case[] = [
     answers: acting,
   },
   {
-    name: 'toModelOutput may give an image whose media type is only its kind',
-    tools: () => ({
-      act: tool({
-        inputSchema: z.object({}),
-        execute: () => 'x',
-        toModelOutput: () => ({ type: 'content', value: [{ type: 'file', mediaType: 'image', data: { type: 'data', data: 'iVBORw0KGgoAAAANSUhEUg==' } }] }),
-      }),
-    }),
-    answers: acting,
-  },
-  {
     name: 'toModelOutput may give bytes',
     tools: () => ({
       act: tool({
         inputSchema: z.object({}),
         execute: () => 'x',
-        toModelOutput: () => ({ type: 'content', value: [{ type: 'file', mediaType: 'application/pdf', data: { type: 'data', data: new Uint8Array([37, 80, 68, 70]) } }] }),
+        toModelOutput: () => ({
+          type: 'content',
+          value: [
+            {
+              type: 'file',
+              mediaType: 'application/pdf',
+              data: { type: 'data', data: new Uint8Array([37, 80, 68, 70]) },
+            },
+          ],
+        }),
       }),
     }),
     answers: acting,
@@ -169,18 +180,36 @@ export const toolOutputs: Case[] = [
       act: tool({
         inputSchema: z.object({}),
         execute: () => 'x',
-        toModelOutput: () => ({ type: 'content', value: [{ type: 'file', mediaType: 'image/png', data: { type: 'url', url: new URL('https://example.com/a.png') } }] }),
+        toModelOutput: () => ({
+          type: 'content',
+          value: [
+            { type: 'file', mediaType: 'image/png', data: { type: 'url', url: new URL('https://example.com/a.png') } },
+          ],
+        }),
       }),
     }),
     answers: acting,
   },
   {
-    name: 'toModelOutput in the older form of an image',
+    name: 'toModelOutput in the older forms of files',
     tools: () => ({
       act: tool({
         inputSchema: z.object({}),
         execute: () => 'x',
-        toModelOutput: () => ({ type: 'content', value: [{ type: 'image-data', data: 'iVBORw0KGgoAAAANSUhEUg==', mediaType: 'image/png' }] }),
+        toModelOutput: () => ({
+          type: 'content',
+          value: [
+            {
+              type: 'image-data',
+              data: 'iVBORw0KGgoAAAANSUhEUg==',
+              mediaType: 'image/png',
+              providerOptions: { a: { b: 'c' } },
+            },
+            { type: 'file-data', data: 'AAAA', mediaType: 'application/pdf', filename: 'a.pdf' },
+            { type: 'image-url', url: 'https://example.com/a.png' },
+            { type: 'file-url', url: 'https://example.com/b', mediaType: 'application/pdf' },
+          ],
+        }),
       }),
     }),
     answers: acting,
@@ -204,7 +233,6 @@ export const toolOutputs: Case[] = [
     tools: () => ({
       act: tool({
         inputSchema: z.object({}),
-        // biome-ignore lint/correctness/useYield: that is the case
         async *execute(): AsyncGenerator<string> {},
       }),
     }),

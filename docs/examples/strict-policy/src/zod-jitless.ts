@@ -1,0 +1,4 @@
+// src/zod-jitless.ts
+import { config } from 'zod'
+
+config({ jitless: true })

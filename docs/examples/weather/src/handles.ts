@@ -1,0 +1,66 @@
+import { AgentError } from 'turnloop'
+import type { runtime } from './agent.worker.ts'
+
+type Agent = typeof runtime
+
+export async function follow(agent: Agent, print: (text: string) => void) {
+  const session = agent.session()
+  // #region run
+  const run = session.send('How warm is it in Porto?')
+  run.on('text-delta', ({ delta }) => print(delta))
+  run.on('tool-execution-finished', (call) => {
+    if (!call.dynamic && call.outcome === 'success') print(`${call.input.city}: ${call.output.celsius} °C\n`)
+  })
+  const { text, turns, usage } = await run.result
+  // #endregion
+  return { text, turns, usage }
+}
+
+export async function end(agent: Agent) {
+  const session = agent.session()
+  const run = session.send('Tell me everything about Porto.')
+  // #region end
+  await run.stop() // ends the run as stopped; what was written so far is kept
+  await run.stop({ after: 'turn' }) // lets the turn and the tools that it started finish first
+  run.abort() // cancels it: the model's request and every tool's signal abort at once
+  run.detach() // from now on, disposing this handle leaves the run alone
+  // #endregion
+  return run
+}
+
+export async function settle(agent: Agent, show: (...what: string[]) => void) {
+  const session = agent.session()
+  // #region errors
+  try {
+    const { status, text } = await session.send('How warm is it in Porto?').result
+    show(status, text) // 'completed' or 'stopped'
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error // an AbortError: the run was cancelled
+    show(error.code, error.message) // 'rate-limited', 'unauthorized', 'model-timeout' …
+  }
+  // #endregion
+}
+
+export async function askOnce(agent: Agent, question: string) {
+  // #region using
+  await using run = agent.session().send(question)
+  const { text } = await run.result
+  // #endregion
+  return text
+}
+
+export function archive(agent: Agent) {
+  const session = agent.session('trip')
+  // #region since
+  const archived = Number(localStorage.getItem('archived') ?? 0)
+  const listener = session.on(
+    ['user-message-committed', 'tool-message-committed', 'assistant-message-committed'],
+    async ({ seq, message }, _context, { signal }) => {
+      await fetch('/api/archive', { method: 'PUT', body: JSON.stringify(message), signal })
+      localStorage.setItem('archived', String(seq))
+    },
+    { since: archived, concurrency: 1, timeout: 10_000 },
+  )
+  // #endregion
+  return listener
+}
