@@ -113,7 +113,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
             metadata: data,
             whenBusy = 'queue',
             signal: inner,
-          } = await resolve(request, { sessionId, runId }, signal)
+          } = typeof request === 'object' ? request : await resolve(request, { sessionId, runId }, signal)
           if (inner !== outer) inner?.addEventListener('abort', () => handle.abort(), { once: true })
           if (signal.aborted || inner?.aborted) throw abortError()
           if (data !== undefined) remember(runId, data)
@@ -126,9 +126,12 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
     },
   }
 
-  /** A request as it is, or as the callback makes it; its `control` is the run's. */
-  const resolve = async (request: Request<A>, context: SessionContext, signal: AbortSignal): Promise<RunRequest<A>> => {
-    if (typeof request === 'object') return request
+  /** The request as the callback makes it; its `control` is the run's. */
+  const resolve = async (
+    request: Exclude<Request<A>, RunRequest<A>>,
+    context: SessionContext,
+    signal: AbortSignal,
+  ): Promise<RunRequest<A>> => {
     const controller = new AbortController()
     const aborted = new Promise<never>((_, reject) =>
       controller.signal.addEventListener('abort', () => reject(abortError()), { once: true }),

@@ -1,6 +1,6 @@
 import { AgentError, abortError, fromWire, toWire } from '../errors.ts'
 import { KindFilter } from '../events/bus.ts'
-import { type AnyEvent, isDurable, isEnd } from '../events/kinds.ts'
+import { type AnyEvent, isDurable } from '../events/kinds.ts'
 import type { Interest, Joined, Link, Method, Methods, ToPage, ToRuntime } from '../protocol/messages.ts'
 
 export type Received = Joined | AnyEvent
@@ -199,8 +199,7 @@ export class Channel {
   #dispatch(event: AnyEvent) {
     const durable = isDurable(event.kind)
     if (this.#muted.has(event.runId)) {
-      if (!durable) return
-      if (isEnd(event.kind)) this.#muted.delete(event.runId)
+      if (!durable && event.kind !== 'input-withdrawn') return
     }
     for (const listener of this.#listeners.values()) {
       const { sessionId, runId } = listener.interest

@@ -1,3 +1,4 @@
+import type { JSONObject, LanguageModelV4Citation } from '@ai-sdk/provider'
 import type { ProviderMetadata, Usage } from '../sessions/records.ts'
 import type { App, ToolTypes } from './app.ts'
 
@@ -24,7 +25,15 @@ export interface Message<A extends App = App> {
 }
 
 export type MessagePart<A extends App = App> =
-  | { type: 'text' | 'reasoning'; text: string; state?: 'streaming' | 'done'; providerMetadata?: ProviderMetadata }
+  | {
+      type: 'text'
+      text: string
+      state?: 'streaming' | 'done'
+      /** What of the text is supported by which source. */
+      citations?: LanguageModelV4Citation[]
+      providerMetadata?: ProviderMetadata
+    }
+  | { type: 'reasoning'; text: string; state?: 'streaming' | 'done'; providerMetadata?: ProviderMetadata }
   | { type: 'custom'; kind: `${string}.${string}`; providerMetadata?: ProviderMetadata }
   | { type: 'file'; mediaType: string; url: string; filename?: string; providerMetadata?: ProviderMetadata }
   | { type: 'reasoning-file'; mediaType: string; url: string; providerMetadata?: ProviderMetadata }
@@ -54,6 +63,8 @@ export type DynamicToolPart = { type: 'dynamic-tool'; toolName: string } & ToolP
 export type ToolPartState<Input, Output> = {
   toolCallId: string
   title?: string
+  /** The tool's own `metadata`. */
+  toolMetadata?: JSONObject
   providerExecuted?: boolean
   callProviderMetadata?: ProviderMetadata
 } & (

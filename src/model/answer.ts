@@ -88,7 +88,7 @@ export class Answer {
         return
       case 'text-end':
       case 'reasoning-end':
-        return this.#end(part.type === 'text-end' ? 'text' : 'reasoning', part.id, part.providerMetadata)
+        return this.#end(part)
       case 'tool-input-start':
         return this.#startCall(part)
       case 'tool-input-delta':
@@ -189,10 +189,13 @@ export class Answer {
     if (delta) this.#options.emit(kind, { delta, messageId: this.#options.messageId, partId, start })
   }
 
-  #end(type: 'text' | 'reasoning', id: string, providerMetadata?: ProviderMetadata) {
-    const open = this.#open[type].get(id)
-    if (open && providerMetadata) open.part.providerMetadata = providerMetadata
-    this.#open[type].delete(id)
+  #end(part: Extract<LanguageModelV4StreamPart, { type: 'text-end' | 'reasoning-end' }>) {
+    const texts = this.#open[part.type === 'text-end' ? 'text' : 'reasoning']
+    const open = texts.get(part.id)?.part
+    texts.delete(part.id)
+    if (!open) return
+    if (part.providerMetadata) open.providerMetadata = part.providerMetadata
+    if (part.type === 'text-end' && part.citations?.length) open.citations = part.citations
   }
 
   #add(part: WholePart) {
@@ -275,6 +278,8 @@ export class Answer {
     const earlier = this.parts.findIndex((other) => other.type === 'tool-result' && other.toolCallId === toolCallId)
     if (earlier < 0) this.#push(part)
     else this.parts[earlier] = part
+    // What failed is no output: it is told with the message.
+    if (result.isError) return
     this.#options.emit('tool-execution-progress', {
       toolCallId,
       toolName: result.toolName,

@@ -12,19 +12,33 @@ const most = 1024 * 1024
 /** What of a session's events was dropped, so that just this can be told later. */
 export interface Skipped {
   /** The last durable event that was told. */
-  since: number
+  readonly since: number
   /** Where the telling of each part broke off, by `partKey`: a UTF-16 position. */
-  readonly parts: Map<string, number>
+  readonly parts: ReadonlyMap<string, number>
 }
 
 export const partKey = (messageId: string, partId: string) => `${messageId} ${partId}`
+
+/**
+ * Tells what was skipped of a session: `resume` is called with it, at a moment after which nothing is missed; with `rest`
+ * where there is more.
+ */
+export type Refill = (
+  sessionId: string,
+  skipped: Skipped,
+  resume: (events: readonly AnyEvent[], rest?: Skipped) => void,
+) => void
 
 export interface OutboxOptions {
   readonly post: (message: PortMessage) => void
   /** Schedules a macrotask. */
   readonly later: (task: () => void) => void
-  /** Tells what was skipped of a session: `resume` is called with it, at a moment after which nothing is missed. */
-  readonly refill: (sessionId: string, skipped: Skipped, resume: (events: readonly AnyEvent[]) => void) => void
+  readonly refill: Refill
+}
+
+interface Dropped {
+  since: number
+  readonly parts: Map<string, number>
 }
 
 /**
@@ -42,30 +56,55 @@ export class Outbox {
   #scheduled = false
   #sent = 0
   #acknowledged = 0
-  readonly #skipped = new Map<string, Skipped>()
+  readonly #skipped = new Map<string, Dropped>()
+  readonly #refilling = new Set<string>()
+  /** What must not overtake the events that are to be told again. */
+  #afterwards: ToPage[] = []
+  readonly #caughtUp = new Map<string, (() => void)[]>()
 
   constructor(options: OutboxOptions) {
     this.#options = options
   }
 
   push(item: ToPage): void {
-    if (isEvent(item) && this.#skip(item)) return
+    if (this.#waitsForRefill(item)) return void this.#afterwards.push(item)
+    if (canBeReadAgain(item)) {
+      if (this.#skipped.has(item.sessionId)) return this.#note(item)
+      this.#size += sizeOf(item)
+    }
     this.#queue.push(item)
-    if (isEvent(item)) this.#size += sizeOf(item)
     if (this.#queue.length >= batchLength) this.#flush()
     else this.#schedule()
   }
 
   acknowledge(n: number): void {
     if (n > this.#acknowledged && n <= this.#sent) this.#acknowledged = n
-    for (const [sessionId, skipped] of this.#skipped) {
-      this.#options.refill(sessionId, skipped, (events) => {
-        if (this.#skipped.get(sessionId) !== skipped) return
-        this.#skipped.delete(sessionId)
-        for (const event of events) this.push(event)
-      })
+    for (const [sessionId, dropped] of this.#skipped) {
+      if (this.#refilling.has(sessionId)) continue
+      this.#refilling.add(sessionId)
+      this.#options.refill(sessionId, dropped, (events, rest) => this.#resume(sessionId, events, rest))
     }
     this.#flush()
+  }
+
+  /** Where events of the session are being left out: resolves when they have been told. Else `undefined`. */
+  caughtUp(sessionId: string): Promise<void> | undefined {
+    if (!this.#skipped.has(sessionId)) return undefined
+    return new Promise((resolve) => {
+      const waiting = this.#caughtUp.get(sessionId) ?? []
+      this.#caughtUp.set(sessionId, [...waiting, resolve])
+    })
+  }
+
+  #resume(sessionId: string, events: readonly AnyEvent[], rest: Skipped | undefined) {
+    this.#refilling.delete(sessionId)
+    this.#skipped.delete(sessionId)
+    for (const event of events) this.push(event)
+    if (rest) this.#noteRest(sessionId, rest)
+    if (this.#skipped.has(sessionId)) return
+    for (const resolve of this.#caughtUp.get(sessionId) ?? []) resolve()
+    this.#caughtUp.delete(sessionId)
+    for (const item of this.#afterwards.splice(0)) this.push(item)
   }
 
   #schedule() {
@@ -95,38 +134,63 @@ export class Outbox {
     }
     this.#queue = mergeDeltas(this.#queue)
     this.#merged = this.#queue.length
-    this.#size = this.#queue.reduce((size, item) => size + (isEvent(item) ? sizeOf(item) : 0), 0)
+    this.#size = sizeOfEvents(this.#queue)
     if (this.#size > most) this.#drop()
   }
 
+  /** Drops events, but for those before a `@joined`: what it says follows on from them. */
   #drop() {
-    const queue = this.#queue
-    this.#queue = []
-    this.#size = 0
-    this.#merged = 0
-    for (const item of queue) {
-      if (isEvent(item) && item.sessionId && item.kind !== 'run-released') this.#note(item)
-      else this.#queue.push(item)
-    }
+    const dropped = this.#queue.splice(this.#queue.findLastIndex(({ kind }) => kind === '@joined') + 1)
+    this.#size = sizeOfEvents(this.#queue)
+    this.#merged = this.#queue.length
+    const kept = dropped.filter((item) => {
+      if (!canBeReadAgain(item)) return true
+      this.#note(item)
+      return false
+    })
+    // Other sessions' events may go on; what stands for itself must not overtake those that were dropped.
+    for (const item of kept) (this.#waitsForRefill(item) ? this.#afterwards : this.#queue).push(item)
   }
 
-  /** While a session's events are being dropped, new ones join what was skipped. */
-  #skip(event: AnyEvent): boolean {
-    if (!this.#skipped.has(event.sessionId) || event.kind === 'run-released') return false
-    this.#note(event)
-    return true
+  #waitsForRefill(item: ToPage): boolean {
+    if (this.#skipped.size === 0 || item.kind === '@joined') return false
+    return isEvent(item) ? this.#skipped.has(item.sessionId) && !canBeReadAgain(item) : true
   }
 
   #note(event: AnyEvent) {
     const since = isDurable(event.kind) ? event.seq - 1 : event.seq
-    const skipped = this.#skipped.get(event.sessionId) ?? { since, parts: new Map<string, number>() }
-    this.#skipped.set(event.sessionId, skipped)
-    skipped.since = Math.min(skipped.since, since)
+    const dropped = this.#skipped.get(event.sessionId) ?? { since, parts: new Map<string, number>() }
+    this.#skipped.set(event.sessionId, dropped)
+    dropped.since = Math.min(dropped.since, since)
     if (!('partId' in event)) return
     const key = partKey(event.messageId, event.partId)
     const start = 'start' in event ? event.start : 0
-    skipped.parts.set(key, Math.min(skipped.parts.get(key) ?? start, start))
+    dropped.parts.set(key, Math.min(dropped.parts.get(key) ?? start, start))
+  }
+
+  /** What was dropped of this refill comes first; where parts broke off is known better from it. */
+  #noteRest(sessionId: string, { since, parts }: Skipped) {
+    const again = this.#skipped.get(sessionId)
+    this.#skipped.set(sessionId, {
+      since: Math.min(again?.since ?? since, since),
+      parts: new Map([...parts, ...(again?.parts ?? [])]),
+    })
   }
 }
 
 const isEvent = (item: ToPage): item is AnyEvent => !item.kind.startsWith('@')
+
+/** Live events that say of a session what no other event repeats. They are few. */
+const kept: ReadonlySet<string> = new Set([
+  'run-released',
+  'input-queued',
+  'input-withdrawn',
+  'session-created',
+  'session-updated',
+  'session-deleted',
+])
+
+const canBeReadAgain = (item: ToPage): item is AnyEvent => isEvent(item) && !kept.has(item.kind)
+
+const sizeOfEvents = (items: readonly ToPage[]) =>
+  items.reduce((size, item) => size + (canBeReadAgain(item) ? sizeOf(item) : 0), 0)

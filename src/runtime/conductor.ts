@@ -54,7 +54,9 @@ export class Conductor {
 
   /** Leaves all sessions: runs that are under way are left as they stand in the store. */
   async close(): Promise<void> {
-    this.#closing.abort(new AgentError('closed', 'The runtime was closed.'))
+    const closed = new AgentError('closed', 'The runtime was closed.')
+    this.#closing.abort(closed)
+    for (const { run } of this.#driven) run?.abandon(closed)
     await this.whenIdle()
   }
 
@@ -66,9 +68,12 @@ export class Conductor {
   async #drive(live: LiveSession) {
     const claim = await this.#env.store.claim(live.id, { signal: this.#closing.signal })
     if (!claim) return
+    const leave = () => live.run?.leave(this.#closing.signal.reason)
+    this.#closing.signal.addEventListener('abort', leave)
     try {
       while (await this.#step(live, claim));
     } finally {
+      this.#closing.signal.removeEventListener('abort', leave)
       live.run = undefined
       claim.release()
     }
@@ -113,7 +118,9 @@ export class Conductor {
     record: RunRecord,
     inbox: readonly InboxItem[],
   ) {
-    const said = inbox.find((item) => item.type === 'input' || item.runId === record.runId)
+    const said = inbox.find(
+      ({ type, runId }) => type === 'input' || (runId === record.runId && type !== 'tool-output'),
+    )
     if (!said) return false
     const run = await this.#load(live, claim, state, record)
     live.inboxChanged = true
@@ -198,6 +205,7 @@ export class Conductor {
 
   /** Runs the loop until the run is over, or waits for what isn't there. */
   async #advance(run: Run) {
+    this.#closing.signal.throwIfAborted()
     const { live } = run
     live.run = run
     do {

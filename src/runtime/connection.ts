@@ -2,7 +2,7 @@ import { AgentError, toWire } from '../errors.ts'
 import { KindFilter, type Sink } from '../events/bus.ts'
 import { type AnyEvent, type EventKind, eventKinds } from '../events/kinds.ts'
 import type { Interest, Method, ToPage, ToRuntime } from '../protocol/messages.ts'
-import type { Skipped } from '../protocol/outbox.ts'
+import type { Refill, Skipped } from '../protocol/outbox.ts'
 import { deliver } from '../sessions/deliver.ts'
 import type { Engine } from './engine.ts'
 import type { LiveSession } from './live-session.ts'
@@ -14,6 +14,8 @@ import { snapshotOf } from './snapshot.ts'
 export interface ConnectionOptions {
   /** Takes what is told, in order. It must not throw. */
   readonly post: (item: ToPage) => void
+  /** Where the page is told too late of a session: resolves when it has been told. Else `undefined`. */
+  readonly caughtUp?: (sessionId: string) => Promise<void> | undefined
   readonly page?: { readonly pageId: string; readonly tools: readonly string[] }
   readonly setCredentials: (credentials: unknown) => void
 }
@@ -31,8 +33,8 @@ export class Connection implements Sink {
   readonly #engine: Engine
   readonly #options: ConnectionOptions
   readonly #listeners = new Map<number, Listener>()
-  /** Listeners that left while they were joining. */
-  readonly #joining = new Set<number>()
+  /** Listeners that are joining; one that leaves meanwhile is taken out. */
+  readonly #joining = new Map<number, LiveSession>()
   readonly #disconnect: () => void
 
   constructor(engine: Engine, options: ConnectionOptions) {
@@ -88,10 +90,9 @@ export class Connection implements Sink {
   }
 
   /** Tells again what a slow page was not told of a session. */
-  refill(sessionId: string, skipped: Skipped, resume: (events: readonly AnyEvent[]) => void): void {
-    refill(this.#engine, sessionId, skipped, (events) =>
-      resume(events.filter(({ kind, runId }) => this.wants(kind, sessionId, runId))),
-    ).catch(
+  refill(sessionId: string, skipped: Skipped, resume: Parameters<Refill>[2]): void {
+    const wants = ({ kind, runId }: AnyEvent) => this.wants(kind, sessionId, runId)
+    refill(this.#engine, sessionId, skipped, wants, resume).catch(
       // What can't be read can't be told; the session's owner says so with its own next commit.
       () => resume([]),
     )
@@ -99,8 +100,7 @@ export class Connection implements Sink {
 
   close(): void {
     this.#disconnect()
-    for (const id of [...this.#listeners.keys()]) this.#unlisten(id)
-    this.#joining.clear()
+    for (const id of [...this.#listeners.keys(), ...this.#joining.keys()]) this.#unlisten(id)
     if (this.pageId !== undefined) this.#engine.env.pages.remove(this.pageId)
     this.#engine.disconnected(this)
   }
@@ -130,12 +130,13 @@ export class Connection implements Sink {
       if (live && !live.known) live.exclusive(() => this.#engine.follow(live)).catch(() => {})
       return
     }
-    this.#joining.add(id)
+    this.#joining.set(id, live)
     try {
       await this.#join(id, listener, live, interest)
     } catch (error) {
+      if (!this.#joining.delete(id)) return
       this.#engine.release(live)
-      if (this.#joining.delete(id)) throw error
+      throw error
     }
   }
 
@@ -149,6 +150,8 @@ export class Connection implements Sink {
       for (let end = false; !end && cursor < Number.POSITIVE_INFINITY; ) {
         const page = await env.store.readEvents(live.id, { since: cursor })
         for (const event of deliver(page, live.id)) {
+          // What another runtime commits meanwhile is told when it is followed.
+          if (whole && event.seq > live.seq) return events
           cursor = event.seq
           if (this.#hears(listener, event)) events.push(event)
         }
@@ -161,7 +164,7 @@ export class Connection implements Sink {
     if (early.length > 0) post({ kind: '@joined', id, events: early, more: true })
     const first = window > 0 ? await env.store.readSession(live.id, { messages: 0 }) : undefined
     const abandoned = first ? await this.#engine.isAbandoned(first) : false
-    await live.exclusive(async () => {
+    const enter = async () => {
       let state = window > 0 ? await env.store.readSession(live.id, { messages: window }) : undefined
       await this.#engine.follow(live)
       // Another runtime may have committed in between; its pace is that of turns, so that this ends.
@@ -171,13 +174,22 @@ export class Connection implements Sink {
       }
       const events = await replay(true)
       // From here to the end nothing is awaited.
-      if (!this.#joining.delete(id)) return this.#engine.release(live)
+      if (!this.#joining.has(id)) return
+      // Other listeners are still to be told what this one begins with.
+      behind = this.#options.caughtUp?.(live.id)
+      if (behind) return post({ kind: '@joined', id, events, more: true })
+      this.#joining.delete(id)
       this.#listeners.set(id, listener)
       events.push(...openEvents(live).filter((event) => this.#hears(listener, event)))
       if (window > 0) live.remember(state?.messages)
       const snapshot = window > 0 ? snapshotOf(live.id, state, live, abandoned) : undefined
       post({ kind: '@joined', id, events, ...(snapshot ? { snapshot } : undefined) })
-    })
+    }
+    let behind: Promise<void> | undefined
+    do {
+      await behind
+      await live.exclusive(enter)
+    } while (behind)
   }
 
   #hears({ filter, runId }: Listener, event: AnyEvent) {
@@ -185,9 +197,10 @@ export class Connection implements Sink {
   }
 
   #unlisten(id: number) {
-    const listener = this.#listeners.get(id)
+    const live = this.#listeners.get(id)?.live ?? this.#joining.get(id)
+    this.#listeners.delete(id)
     this.#joining.delete(id)
-    if (this.#listeners.delete(id) && listener?.live) this.#engine.release(listener.live)
+    if (live) this.#engine.release(live)
   }
 }
 

@@ -21,6 +21,7 @@ export class Engine {
   /** Runs whose input is being written; true once somebody gave them up. */
   readonly starting = new Map<string, boolean>()
 
+  readonly #writing = new Map<string, Promise<unknown>>()
   readonly #sessions = new Map<string, LiveSession>()
   readonly #connections = new Set<Connection>()
   #unwatch: (() => void) | undefined
@@ -43,6 +44,18 @@ export class Engine {
   /** Resolves once no session is advanced here. */
   whenIdle(): Promise<void> {
     return this.conductor.whenIdle()
+  }
+
+  /** Runs one at a time, in order, what writes to a session's inbox. */
+  inOrder<T>(sessionId: string, task: () => Promise<T>): Promise<T> {
+    const result = (this.#writing.get(sessionId) ?? Promise.resolve()).then(task)
+    const tail = result
+      .catch(() => {})
+      .then(() => {
+        if (this.#writing.get(sessionId) === tail) this.#writing.delete(sessionId)
+      })
+    this.#writing.set(sessionId, tail)
+    return result
   }
 
   /** The session as one in use. It is forgotten once it is neither driven nor listened to: don't keep it over an `await`. */

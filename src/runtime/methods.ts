@@ -1,9 +1,10 @@
-import type { RunOutput } from '../api/types.ts'
 import { AgentError, toAgentError } from '../errors.ts'
+import type { AnyEvent } from '../events/kinds.ts'
 import { namedModel } from '../model/resolve-model.ts'
 import type { Method, Methods, RunParams } from '../protocol/messages.ts'
 import { foldMessages } from '../sessions/fold-messages.ts'
 import { noUsage, type RunRequestRecord, type Said } from '../sessions/records.ts'
+import type { SessionState } from '../sessions/store.ts'
 import { unknownCall } from '../tools/run-tools.ts'
 import { validate } from '../tools/schema.ts'
 import { toJson } from '../tools/tool-output.ts'
@@ -27,121 +28,97 @@ type Table = {
 export const methods: Table = {
   async run(engine, params, { pageId }) {
     const { sessionId, runId } = params
-    const request = requestOf(params)
-    engine.starting.set(runId, false)
-    try {
-      await check(engine, params, request)
-    } catch (error) {
-      engine.starting.delete(runId)
-      refused(engine, params, error)
-      throw error
-    }
-    const settled = engine.settlements.wait(sessionId, runId)
+    const { settlements, starting, conductor } = engine
+    const settled = settlements.wait(sessionId, runId)
     settled.catch(() => {})
-    try {
-      await engine.env.store.say(sessionId, runId, {
-        type: 'input',
-        request,
-        ...(pageId === undefined ? undefined : { pageId }),
-      })
-    } catch (error) {
-      refused(engine, params, error)
-      engine.settlements.reject(runId, toAgentError(error, 'storage-unavailable'))
-    }
-    engine.env.bus.publish(
-      inputEvent(engine, 'input-queued', params, { inputId: runId, input: request.input, mode: 'queue' }),
-    )
-    const givenUp = engine.starting.get(runId)
-    engine.starting.delete(runId)
-    if (givenUp) await withdrawn(engine, sessionId, runId)
-    else engine.conductor.nudge(engine.live(sessionId))
+    starting.set(runId, false)
+    // One after the other, so that what was sent in a row runs in that order.
+    await engine.inOrder(sessionId, async () => {
+      let state: SessionState | undefined
+      try {
+        const request = requestOf(params)
+        state = await check(engine, params, request)
+        const page = pageId === undefined ? undefined : { pageId }
+        await engine.env.store.say(sessionId, runId, { type: 'input', request, ...page })
+        tellInput(engine, 'input-queued', params, { inputId: runId, input: request.input, mode: 'queue' }, state)
+        const givenUp = starting.get(runId)
+        starting.delete(runId)
+        if (!givenUp || !(await withdrawn(engine, sessionId, runId))) conductor.nudge(engine.live(sessionId))
+      } catch (thrown) {
+        starting.delete(runId)
+        const error = toAgentError(thrown)
+        // A request that never became a run still has its one end, for those who only listen.
+        tellInput(engine, 'run-failed', params, { error, turns: 0, usage: noUsage }, state)
+        settlements.reject(runId, error)
+      }
+    })
     return settled
   },
 
   async settled(engine, { runId }) {
-    const record = await engine.env.store.readRun(runId)
+    const { settlements, env } = engine
+    if (settlements.has(runId)) return settlements.join(runId)
+    const record = await env.store.readRun(runId)
     if (!record) throw new AgentError('unknown-run', `There is no run "${runId}".`)
-    if (record.endedAt !== undefined) return ended(engine, runId)
-    const settled = engine.settlements.wait(record.sessionId, runId)
-    const live = engine.live(record.sessionId)
+    const { sessionId, firstIndex } = record
+    if (record.endedAt !== undefined)
+      return outputOf(record, await env.store.readMessages(sessionId, { from: firstIndex }))
+    const settled = settlements.wait(sessionId, runId)
+    settled.catch(() => {})
+    const live = engine.live(sessionId)
     live.listeners++
-    // It may have ended between the look and the wait.
-    live.exclusive(() => engine.follow(live)).catch(() => {})
-    const again = await engine.env.store.readRun(runId)
-    if (again?.endedAt !== undefined) return ended(engine, runId)
-    return settled.finally(() => engine.release(live))
+    try {
+      await live.exclusive(() => engine.follow(live))
+      // It may have ended between the look and the wait.
+      const now = await env.store.readRun(runId)
+      if (!now) throw new AgentError('unknown-run', `The run "${runId}" was deleted.`)
+      if (now.endedAt !== undefined)
+        settlements.settle(now, await env.store.readMessages(sessionId, { from: firstIndex }))
+      return await settled
+    } finally {
+      engine.release(live)
+    }
   },
 
   async stop(engine, { after, ...params }) {
     const { sessionId, runId } = await sessionOf(engine, params)
-    const live = engine.live(sessionId)
-    // What is to wait for the turn's end is written: the run may be parked until then.
-    if (after === 'now' && live.run && (runId === undefined || live.run.runId === runId)) {
-      live.run.end({ kind: 'run-stopped', reason: 'requested' })
+    const { run } = engine.live(sessionId)
+    const here = run && (runId ?? run.runId) === run.runId ? run : undefined
+    if (here && after === 'now') {
+      here.end({ kind: 'run-stopped', reason: 'requested' })
       return undefined
     }
-    if (runId !== undefined && engine.starting.has(runId)) {
-      engine.starting.set(runId, true)
-      return undefined
-    }
-    // Its input is not written yet: it will be taken back as soon as it is.
-    if (runId !== undefined && engine.starting.has(runId)) {
-      engine.starting.set(runId, true)
-      return undefined
-    }
-    const target = await targetOf(engine, sessionId, runId)
-    if (target && !(await withdrawn(engine, sessionId, target)))
-      await say(engine, sessionId, target, { type: 'stop', after })
+    if (here) here.stopAfterTurn = true
+    // What is to wait for the turn's end is written, too: the run may be parked until then.
+    await tell(engine, sessionId, runId, { type: 'stop', after })
     return undefined
   },
 
   async abort(engine, { cause, ...params }) {
     const { sessionId, runId } = await sessionOf(engine, params)
-    const live = engine.live(sessionId)
-    if (live.run && (runId === undefined || live.run.runId === runId)) {
-      live.run.end({ kind: 'run-cancelled', reason: cause })
-      return undefined
-    }
-    // Its input is not written yet: it will be taken back as soon as it is.
-    if (runId !== undefined && engine.starting.has(runId)) {
-      engine.starting.set(runId, true)
-      return undefined
-    }
-    const target = await targetOf(engine, sessionId, runId)
-    if (target && !(await withdrawn(engine, sessionId, target)))
-      await say(engine, sessionId, target, { type: 'abort', cause })
+    const { run } = engine.live(sessionId)
+    if (run && (runId ?? run.runId) === run.runId) run.end({ kind: 'run-cancelled', reason: cause })
+    else await tell(engine, sessionId, runId, { type: 'abort', cause })
     return undefined
   },
 
   async toolOutput(engine, params) {
     const { sessionId, toolCallId, tool: toolName } = params
-    const { store } = engine.env
-    const state = await store.readSession(sessionId, { messages: 10 })
-    const call = openCallsOf(state?.messages ?? []).find(
-      (open) => open.toolCallId === toolCallId && open.toolName === toolName,
-    )
-    const waits =
-      state?.run && state.run.endedAt === undefined && call && !state.calls.some((row) => row.toolCallId === toolCallId)
-    const answered = state?.inbox.some((item) => item.type === 'tool-output' && item.toolCallId === toolCallId)
-    if (!state?.run || !waits || answered) throw unknownCall(toolCallId)
-    const { tools = {} } = agentNamed(engine.env.agents, state.run.agent)
-    const tool = Object.hasOwn(tools, toolName) ? tools[toolName] : undefined
-    if ('errorText' in params) {
-      await say(engine, sessionId, state.run.runId, {
-        type: 'tool-output',
-        toolCallId,
-        errorText: String(params.errorText),
-      })
-      return undefined
+    const { runId, outputSchema } = await openPageCall(engine, params)
+    const answer = 'errorText' in params ? { errorText: String(params.errorText) } : { output: toJson(params.output) }
+    if ('output' in answer && outputSchema) {
+      const checked = await validate(outputSchema, answer.output)
+      if (!checked.ok)
+        throw new AgentError(
+          'invalid-input',
+          `The output for "${toolName}" does not fit its outputSchema: ${checked.problem}`,
+        )
     }
-    const output = toJson(params.output)
-    const checked = tool?.outputSchema ? await validate(tool.outputSchema, output) : { ok: true as const }
-    if (!checked.ok)
-      throw new AgentError(
-        'invalid-input',
-        `The output for "${toolName}" does not fit its outputSchema: ${checked.problem}`,
-      )
-    await say(engine, sessionId, state.run.runId, { type: 'tool-output', toolCallId, output })
+    // Of two answers to a call, the second is refused.
+    await engine.inOrder(sessionId, async () => {
+      await openPageCall(engine, params)
+      await say(engine, sessionId, runId, { type: 'tool-output', toolCallId, ...answer })
+    })
     return undefined
   },
 
@@ -205,7 +182,7 @@ function defined<T extends object>(fields: T) {
   }
 }
 
-/** Refuses what can't be run, before anything is written. */
+/** Refuses what can't be run, before anything is written. Gives the session as it stands. */
 async function check(engine: Engine, { sessionId, whenBusy }: RunParams, request: RunRequestRecord) {
   const { agents, models, store } = engine.env
   checkInput(request.input, agentNamed(agents, request.agent))
@@ -213,8 +190,8 @@ async function check(engine: Engine, { sessionId, whenBusy }: RunParams, request
   const maxTurns = request.limits?.maxTurns
   if (maxTurns !== undefined && !(maxTurns >= 1))
     throw new AgentError('invalid-argument', 'limits.maxTurns must be a number of 1 or more.')
-  if (whenBusy !== 'reject') return
   const state = await store.readSession(sessionId, { messages: 0 })
+  if (whenBusy !== 'reject') return state
   const waiting = (state?.inbox ?? (await store.readInbox(sessionId))).some(({ type }) => type === 'input')
   const active =
     state &&
@@ -226,31 +203,48 @@ async function check(engine: Engine, { sessionId, whenBusy }: RunParams, request
       'Another run of this session is under way: wait for its end, stop it, or send with whenBusy: "queue".',
     )
   }
+  return state
 }
 
-/** A request that never became a run still has its one end, for those who only listen. */
-function refused(engine: Engine, params: RunParams, error: unknown) {
-  engine.env.bus.publish(
-    inputEvent(engine, 'run-failed', params, { error: toAgentError(error), turns: 0, usage: noUsage }),
-  )
-}
-
-const inputEvent = (
+/** Tells of an input that is no run (yet). */
+function tellInput(
   engine: Engine,
   kind: 'input-queued' | 'input-withdrawn' | 'run-failed',
-  { sessionId, runId, agent }: Partial<RunParams> & { sessionId: string; runId: string },
+  { sessionId, runId, agent }: Pick<RunParams, 'sessionId' | 'runId' | 'agent'>,
   payload: object,
-) =>
-  ({
+  state: SessionState | undefined,
+) {
+  const { env } = engine
+  env.bus.publish({
     kind,
-    seq: engine.live(sessionId).seq,
-    at: engine.env.now(),
+    seq: Math.max(engine.live(sessionId).seq, state?.session.seq ?? 0),
+    at: env.now(),
     sessionId,
     runId,
-    agent: agent ?? '',
-    turn: 0,
+    agent: agent ?? state?.session.agent ?? agentNamed(env.agents, undefined).name,
+    turn: state?.session.turn ?? 0,
     ...payload,
-  }) as Parameters<Engine['env']['bus']['publish']>[0]
+  } as AnyEvent)
+}
+
+/** The waiting call that somebody answers. */
+async function openPageCall(
+  { env }: Engine,
+  { sessionId, toolCallId, tool: toolName }: Methods['toolOutput']['params'],
+) {
+  const state = await env.store.readSession(sessionId, { messages: 10 })
+  const run = state?.run
+  const call = openCallsOf(state?.messages ?? []).find(
+    (open) => open.toolCallId === toolCallId && open.toolName === toolName && open.invalid === undefined,
+  )
+  const begun = state?.calls.some((row) => row.toolCallId === toolCallId)
+  const answered = state?.inbox.some((item) => item.type === 'tool-output' && item.toolCallId === toolCallId)
+  const { tools = {} } = (run && env.agents.get(run.agent)) ?? {}
+  const tool = Object.hasOwn(tools, toolName) ? tools[toolName] : undefined
+  if (!run || run.endedAt !== undefined || !call || begun || answered || !tool || tool.execute)
+    throw unknownCall(toolCallId)
+  return { runId: run.runId, outputSchema: tool.outputSchema }
+}
 
 /** A run that was looked up is known by its own id alone. */
 async function sessionOf(
@@ -272,10 +266,25 @@ async function targetOf({ env }: Engine, sessionId: string, runId: string | unde
   return (state?.inbox ?? (await env.store.readInbox(sessionId))).find(({ type }) => type === 'input')?.runId
 }
 
+/** Says something to a run, or to whatever is under way, where it is not advanced here now. An input that waits is taken back. */
+async function tell(engine: Engine, sessionId: string, runId: string | undefined, said: Said) {
+  if (runId !== undefined && engine.starting.has(runId)) {
+    // Its input is not written yet: it will be taken back as soon as it is.
+    engine.starting.set(runId, true)
+    return
+  }
+  // So that an input that is being written counts.
+  if (runId === undefined) await engine.inOrder(sessionId, async () => {})
+  const target = await targetOf(engine, sessionId, runId)
+  if (target && !(await withdrawn(engine, sessionId, target))) await say(engine, sessionId, target, said)
+}
+
 /** Takes an input back that still waits; its run then never was. */
 async function withdrawn(engine: Engine, sessionId: string, runId: string): Promise<boolean> {
-  if (!(await engine.env.store.withdraw(sessionId, runId))) return false
-  engine.env.bus.publish(inputEvent(engine, 'input-withdrawn', { sessionId, runId }, { inputId: runId }))
+  const { store } = engine.env
+  const state = await store.readSession(sessionId, { messages: 0 })
+  if (!(await store.withdraw(sessionId, runId))) return false
+  tellInput(engine, 'input-withdrawn', { sessionId, runId }, { inputId: runId }, state)
   engine.settlements.reject(runId, new AgentError('aborted', 'The input was withdrawn before its run began.'))
   return true
 }
@@ -287,12 +296,6 @@ async function say(engine: Engine, sessionId: string, runId: string, said: Said)
   if (!record || record.endedAt !== undefined) return
   await store.say(sessionId, runId, said)
   engine.conductor.nudge(engine.live(sessionId))
-}
-
-async function ended({ env }: Engine, runId: string): Promise<RunOutput> {
-  const record = await env.store.readRun(runId)
-  if (!record) throw new AgentError('unknown-run', `There is no run "${runId}".`)
-  return outputOf(record, await env.store.readMessages(record.sessionId, { from: record.firstIndex }))
 }
 
 /** A message by id, for a page whose worker has not read it before: from the end, in pages. */

@@ -111,6 +111,16 @@ export class Run implements ToolRun {
     this.#controller.abort(abortError())
   }
 
+  /** Leaves the run as it stands in the store. */
+  abandon(error: AgentError) {
+    this.#controller.abort(error)
+  }
+
+  /** Stops whatever is under way, and leaves the run as it stands in the store. */
+  leave(reason: AgentError) {
+    this.#controller.abort(reason)
+  }
+
   /** Whether this leg has come to its end. */
   get over() {
     return this.record.endedAt !== undefined
@@ -239,7 +249,7 @@ export function openCallsOf(history: readonly MessageRecord[]): readonly ToolCal
   if (!answer) return []
   const settled = new Set(
     history
-      .slice(answer.index + 1)
+      .slice(history.lastIndexOf(answer) + 1)
       .flatMap((message) => (message.role === 'tool' ? message.results : []))
       .map(({ toolCallId }) => toolCallId),
   )

@@ -24,6 +24,11 @@ export class Settlements {
     return this.#waiting.has(runId)
   }
 
+  /** Waits for a run that somebody waits for already. */
+  join(runId: string): Promise<RunOutput> {
+    return this.wait(this.#waiting.get(runId)?.[0]?.sessionId ?? '', runId)
+  }
+
   /** The run has ended, as its record says. */
   settle(record: RunRecord, messages: readonly MessageRecord[]) {
     if (!this.#waiting.has(record.runId)) return

@@ -50,8 +50,12 @@ export async function askModel(run: Run): Promise<Answer> {
   return answer
 }
 
-async function callOptions({ agent, record, history }: Run): Promise<LanguageModelV4CallOptions> {
-  const { toolChoice, stopSequences, ...settings }: CallSettings = { ...agent.settings, ...record.request.settings }
+/** The run's settings, field by field over the agent's. */
+const settingsOf = ({ agent, record }: Run): CallSettings => ({ ...agent.settings, ...record.request.settings })
+
+async function callOptions(run: Run): Promise<LanguageModelV4CallOptions> {
+  const { agent, history } = run
+  const { toolChoice, stopSequences, ...settings } = settingsOf(run)
   const tools = await describeTools(agent.tools ?? {})
   return {
     ...settings,
@@ -66,29 +70,50 @@ async function callOptions({ agent, record, history }: Run): Promise<LanguageMod
 export async function commitAnswer(run: Run, answer: Answer): Promise<boolean> {
   const finishReason = answer.finishReason ?? 'other'
   const message = answerRecord(run, answer, 'done')
-  // Only these two say that the calls are whole.
-  const carriesOut = answer.calls.length > 0 && (finishReason === 'stop' || finishReason === 'tool-calls')
+  const refusal = refusalOf(run, finishReason)
+  const goesOn = !refusal && (answer.calls.length > 0 || isDeferred(run, answer))
   const step: Step = {
     messages: [message],
     events: [{ kind: 'assistant-message-committed', index: message.index }, usageEvent(run, answer)],
     ...usageFields(run, answer),
   }
-  if (carriesOut) {
+  if (goesOn) {
     await run.commit(step)
   } else {
-    const uncarried = answer.calls.map((call) => ({
-      call,
-      why: `Not carried out: the answer ended early (${finishReason}).`,
-    }))
+    const uncarried = answer.calls.map((call) => ({ call, why: `Not carried out: ${refusal}.` }))
     await run.commit(endStep(run, { kind: 'run-completed', finishReason }, closingResults(run, uncarried), step))
   }
   run.answer = undefined
-  return !carriesOut
+  return !goesOn
+}
+
+/** Why the calls of an answer are not to be carried out, if so. */
+function refusalOf(run: Run, finishReason: string): string | undefined {
+  if (settingsOf(run).toolChoice === 'none') return 'the tool choice is "none"'
+  // Only these two say that the calls are whole.
+  if (finishReason === 'stop' || finishReason === 'tool-calls') return undefined
+  return `the answer ended early (${finishReason})`
+}
+
+/** Whether the provider still owes a result of a tool that it carries out itself, and gives it with a later answer. */
+function isDeferred({ agent: { tools = {} }, history, runId }: Run, { parts }: Answer): boolean {
+  const ofRun = history.flatMap((message) =>
+    message.role === 'assistant' && message.runId === runId ? message.parts : [],
+  )
+  const all = [...ofRun, ...parts]
+  const given = new Set(all.flatMap((part) => (part.type === 'tool-result' ? [part.toolCallId] : [])))
+  return all.some((part) => {
+    if (part.type !== 'tool-call' || !part.providerExecuted || given.has(part.toolCallId)) return false
+    const tool = Object.hasOwn(tools, part.toolName) ? tools[part.toolName] : undefined
+    return tool?.type === 'provider' && tool.supportsDeferredResults === true
+  })
 }
 
 /** Step 6: the results of the turn's calls, in the order of the calls. */
 export async function commitToolMessage(run: Run): Promise<void> {
   const answer = lastAnswer(run.history)
+  const completed = { kind: 'turn-completed' as const, finishReason: answer?.finishReason ?? 'other' }
+  if (run.openCalls.length === 0) return run.commit({ events: [completed] })
   const results = run.openCalls.flatMap(
     ({ toolCallId }) => run.calls.get(toolCallId)?.result ?? run.refused.get(toolCallId) ?? [],
   )
@@ -97,7 +122,7 @@ export async function commitToolMessage(run: Run): Promise<void> {
     messages: [message],
     events: [
       { kind: 'tool-message-committed', first: answer?.index ?? message.index, index: message.index },
-      { kind: 'turn-completed', finishReason: answer?.finishReason ?? 'other' },
+      completed,
     ],
   })
 }

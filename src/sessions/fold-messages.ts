@@ -21,10 +21,11 @@ import type {
  */
 export function foldMessages(records: readonly MessageRecord[], calls: readonly CallRecord[] = []): Message[] {
   const messages: Message[] = []
+  const provided = providedResults(records)
   records.forEach((record, i) => {
     if (record.role === 'user') messages.push(foldUser(record))
     if (record.role === 'assistant')
-      messages.push(foldAssistant(record, resultsFor(record, toolsAfter(records, i), calls)))
+      messages.push(foldAssistant(record, resultsFor(record, provided, toolsAfter(records, i), calls)))
   })
   return messages
 }
@@ -38,17 +39,21 @@ function toolsAfter(records: readonly MessageRecord[], i: number): ToolMessageRe
   return tools
 }
 
+/** What the provider gave itself, often in the same answer, sometimes in a later one. */
+function providedResults(records: readonly MessageRecord[]): ReadonlyMap<string, ToolResultPart> {
+  const parts = records.flatMap((record) => (record.role === 'assistant' ? record.parts : []))
+  return new Map(parts.flatMap((part) => (part.type === 'tool-result' ? [[part.toolCallId, part]] : [])))
+}
+
 function resultsFor(
   record: AssistantMessageRecord,
+  provided: ReadonlyMap<string, ToolResultPart>,
   tools: readonly ToolMessageRecord[],
   calls: readonly CallRecord[],
 ): Results {
-  const results = new Map<string, ToolResultRecord | ToolResultPart>()
+  const results = new Map<string, ToolResultRecord | ToolResultPart>(provided)
   for (const call of calls) {
     if (call.runId === record.runId && call.result) results.set(call.toolCallId, call.result)
-  }
-  for (const part of record.parts) {
-    if (part.type === 'tool-result') results.set(part.toolCallId, part)
   }
   for (const result of tools.flatMap((tool) => tool.results)) results.set(result.toolCallId, result)
   return results
@@ -74,7 +79,7 @@ function foldParts({ role, parts }: UserMessageRecord | AssistantMessageRecord, 
     switch (part.type) {
       case 'text':
       case 'reasoning':
-        return [role === 'assistant' ? { ...part, state: 'done' } : { ...part }]
+        return [{ ...part, ...(role === 'assistant' && { state: 'done' }) } as MessagePart]
       case 'tool-result':
         return []
       case 'tool-call':
@@ -93,7 +98,7 @@ export function toMessagePart(part: WholePart): MessagePart {
 }
 
 function foldCall(call: ToolCallPart, result: ToolResultRecord | ToolResultPart | undefined): MessagePart {
-  const { toolCallId, toolName, input, title, providerExecuted, providerMetadata } = call
+  const { toolCallId, toolName, input, title, toolMetadata, providerExecuted, providerMetadata } = call
   // Of no tool that the types know: a dynamic one, or one that doesn't exist.
   const kind =
     call.dynamic || call.invalid !== undefined ? { type: 'dynamic-tool', toolName } : { type: `tool-${toolName}` }
@@ -101,6 +106,7 @@ function foldCall(call: ToolCallPart, result: ToolResultRecord | ToolResultPart 
     ...kind,
     toolCallId,
     ...(title !== undefined && { title }),
+    ...(toolMetadata && { toolMetadata }),
     ...(providerExecuted !== undefined && { providerExecuted }),
     ...(providerMetadata && { callProviderMetadata: providerMetadata }),
     input,

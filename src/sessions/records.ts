@@ -1,4 +1,4 @@
-import type { JSONValue, SharedV4ProviderMetadata } from '@ai-sdk/provider'
+import type { JSONObject, JSONValue, LanguageModelV4Citation, SharedV4ProviderMetadata } from '@ai-sdk/provider'
 import type { WireError } from '../errors.ts'
 
 // What is stored. These records are turnloop's own and versioned: never a provider's type, never a prompt.
@@ -37,7 +37,13 @@ export type ModelOutput =
   | { readonly type: 'content'; readonly value: readonly unknown[]; readonly providerOptions?: ProviderMetadata }
 
 export type PartRecord =
-  | { readonly type: 'text' | 'reasoning'; readonly text: string; readonly providerMetadata?: ProviderMetadata }
+  | {
+      readonly type: 'text' | 'reasoning'
+      readonly text: string
+      /** Of a text only: what of it is supported by which source. */
+      readonly citations?: LanguageModelV4Citation[]
+      readonly providerMetadata?: ProviderMetadata
+    }
   | { readonly type: 'custom'; readonly kind: `${string}.${string}`; readonly providerMetadata?: ProviderMetadata }
   | {
       readonly type: 'file' | 'reasoning-file'
@@ -65,7 +71,10 @@ export type PartRecord =
   | ToolResultPart
 
 /** A part that comes whole, and stands for itself. */
-export type WholePart = Extract<PartRecord, { type: 'custom' | 'file' | 'reasoning-file' | 'source-url' | 'source-document' }>
+export type WholePart = Extract<
+  PartRecord,
+  { type: 'custom' | 'file' | 'reasoning-file' | 'source-url' | 'source-document' }
+>
 
 /** A call as the model wrote it. */
 export interface ToolCallPart {
@@ -78,6 +87,8 @@ export interface ToolCallPart {
   readonly invalid?: string
   readonly dynamic?: boolean
   readonly title?: string
+  /** The tool's `metadata`, for the UI. */
+  readonly toolMetadata?: JSONObject
   readonly providerExecuted?: boolean
   readonly providerMetadata?: ProviderMetadata
 }
@@ -222,12 +233,23 @@ export interface CallRecord {
 }
 
 /** `['inbox', sessionId, n]`: something said to a run, in order, until the owner applied it. */
-export type InboxItem = { readonly v: 1; readonly n: number; readonly at: number; readonly sessionId: string; readonly runId: string } & Said
+export type InboxItem = {
+  readonly v: 1
+  readonly n: number
+  readonly at: number
+  readonly sessionId: string
+  readonly runId: string
+} & Said
 
 export type Said =
   | { readonly type: 'input'; readonly request: RunRequestRecord; readonly pageId?: string }
   | { readonly type: 'stop'; readonly after: 'now' | 'turn' }
   | { readonly type: 'abort'; readonly cause: 'aborted' | 'disposed' }
-  | { readonly type: 'tool-output'; readonly toolCallId: string; readonly output?: unknown; readonly errorText?: string }
+  | {
+      readonly type: 'tool-output'
+      readonly toolCallId: string
+      readonly output?: unknown
+      readonly errorText?: string
+    }
 
 export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0, reasoningTokens: 0 }

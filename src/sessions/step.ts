@@ -13,4 +13,3 @@ export interface Step {
   readonly applied?: readonly number[]
   readonly durability?: 'strict' | 'relaxed'
 }
-

@@ -1,13 +1,5 @@
 import type { StoredEvent } from '../events/stored.ts'
-import type {
-  CallRecord,
-  InboxItem,
-  MessageRecord,
-  RunRecord,
-  Said,
-  SessionRecord,
-  SettingsRecord,
-} from './records.ts'
+import type { CallRecord, InboxItem, MessageRecord, RunRecord, Said, SessionRecord, SettingsRecord } from './records.ts'
 
 /**
  * Where sessions live. `memoryStore()` and `indexedDbStore()` keep this contract; one suite of tests runs over both.
@@ -24,7 +16,10 @@ export interface Store {
    * (rejects with its reason); with `ifAvailable` it gives `undefined` within 100 ms instead of waiting. Rejects with
    * `ownership-lost` where the lock is taken away before the claim is through.
    */
-  claim(sessionId: string, options?: { readonly signal?: AbortSignal; readonly ifAvailable?: boolean }): Promise<Claim | undefined>
+  claim(
+    sessionId: string,
+    options?: { readonly signal?: AbortSignal; readonly ifAvailable?: boolean },
+  ): Promise<Claim | undefined>
 
   /**
    * One step of a session, whole or not at all. A repeat of the commit that was the session's last does nothing and

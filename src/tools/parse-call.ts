@@ -25,6 +25,7 @@ export async function parseCall(
     ...(checked.ok ? undefined : { invalid: checked.problem }),
     ...(!checked.ok || !tool || tool.type === 'dynamic' ? { dynamic: true } : undefined),
     ...(tool?.title === undefined ? undefined : { title: tool.title }),
+    ...(tool?.metadata === undefined ? undefined : { toolMetadata: tool.metadata }),
     ...(call.providerExecuted ? { providerExecuted: true } : undefined),
     ...(call.providerMetadata ? { providerMetadata: call.providerMetadata } : undefined),
   }

@@ -53,7 +53,12 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
       later: inMacrotask,
       refill: (sessionId, skipped, resume) => connection.refill(sessionId, skipped, resume),
     })
-    const connection = engine.connect({ post: (item) => outbox.push(item), page, setCredentials })
+    const connection = engine.connect({
+      post: (item) => outbox.push(item),
+      caughtUp: (sessionId) => outbox.caughtUp(sessionId),
+      page,
+      setCredentials,
+    })
     return { connection, outbox }
   }
   const leave = () => {

@@ -21,8 +21,6 @@ export interface Case {
   readonly maxTurns?: number
   /** Where the two differ by design, beyond what is normalised always. */
   readonly differs?: readonly Difference[]
-  /** What turnloop lacks yet, and where. The test then expects the two to differ, and fails once they don't. */
-  readonly gap?: string
 }
 
 export type Difference =

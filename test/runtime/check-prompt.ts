@@ -12,7 +12,10 @@ export function problemsOf(prompt: LanguageModelV4Prompt): string[] {
   if (last !== 'user' && last !== 'tool') problems.push(`it ends with ${last}`)
   messages.forEach((message, index) => {
     const problem = (text: string) => problems.push(`message ${index} (${message.role}): ${text}`)
-    if (message.role === 'system') return problem('a second system message')
+    if (message.role === 'system') {
+      problem('a second system message')
+      return
+    }
     if (message.content.length === 0) problem('is empty')
     if (message.role === 'tool' && callsOf(messages[index - 1]).length === 0) problem('answers no calls')
     if (message.role !== 'assistant') return
@@ -25,7 +28,8 @@ export function problemsOf(prompt: LanguageModelV4Prompt): string[] {
       if (typeof input !== 'object' || input === null) problem(`the call ${toolCallId} has no object as input`)
     }
     const next = messages[index + 1]
-    const answered = next?.role === 'tool' ? next.content.map((part) => ('toolCallId' in part ? part.toolCallId : '')) : []
+    const answered =
+      next?.role === 'tool' ? next.content.map((part) => ('toolCallId' in part ? part.toolCallId : '')) : []
     const asked = calls.map(({ toolCallId }) => toolCallId)
     if (answered.join() !== asked.join()) problem(`calls [${asked}] are answered by [${answered}]`)
   })

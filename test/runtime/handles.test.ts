@@ -68,7 +68,11 @@ describe('result', () => {
 
   test('rejects with an AgentError for a failed run, and says what failed', async () => {
     const { session } = scripted(reply.fail(401))
-    await expect(session.send('Hi').result).rejects.toMatchObject({ name: 'AgentError', code: 'unauthorized', status: 401 })
+    await expect(session.send('Hi').result).rejects.toMatchObject({
+      name: 'AgentError',
+      code: 'unauthorized',
+      status: 401,
+    })
   })
 
   test('rejects with an AbortError for a cancelled run', async () => {
@@ -128,7 +132,7 @@ describe('stop', () => {
   test('after the turn lets the model and the tools of the turn finish', async () => {
     const working = door()
     const { session, model, heard } = manual({
-      work: tool({ inputSchema: z.object({}), execute: async () => (await working.pass(), 'worked') }),
+      work: tool({ inputSchema: z.object({}), execute: () => working.pass('worked') }),
     })
     const run = session.send('Hi')
     const call = await model.next()
@@ -195,7 +199,7 @@ describe('stop', () => {
   test('before the request was made is not lost', async () => {
     const { runtime, model } = manual()
     const asked = door()
-    const run = runtime.run(async () => (await asked.pass(), { input: 'Hi' }))
+    const run = runtime.run(() => asked.pass({ input: 'Hi' }))
     await asked.reached
     const stopped = run.stop()
     asked.open()
@@ -234,7 +238,10 @@ describe('stop', () => {
 
 describe('abort and disposal', () => {
   test('reach the model, and end the run as cancelled for good', async () => {
-    for (const [end, reason] of [['abort', 'aborted'], ['dispose', 'disposed']] as const) {
+    for (const [end, reason] of [
+      ['abort', 'aborted'],
+      ['dispose', 'disposed'],
+    ] as const) {
       const { session, model, heard } = manual()
       const run = session.send('Hi')
       const call = await model.next()
@@ -350,7 +357,12 @@ describe('abort and disposal', () => {
     const run = session.send('Hi')
     run.abort()
     await expect(run.result).rejects.toMatchObject(aborted)
-    expect(await session.send('And now').stop().catch(() => {})).toBe(undefined)
+    expect(
+      await session
+        .send('And now')
+        .stop()
+        .catch(() => {}),
+    ).toBe(undefined)
     expect(model.calls).toHaveLength(0)
     expect(heard.of('run-started')).toEqual([])
     expect(await store.readInbox('trip')).toEqual([])
@@ -441,7 +453,10 @@ describe('abort and disposal', () => {
     call.write({ type: 'text-start', id: 't', providerMetadata: { acme: { item: 'msg_1' } } })
     call.text('Half', 't2')
     call.write({ type: 'text-delta', id: 't', delta: 'Other half' })
-    call.write({ type: 'tool-input-start', id: 'a', toolName: 'x' }, { type: 'tool-input-delta', id: 'a', delta: '{"n"' })
+    call.write(
+      { type: 'tool-input-start', id: 'a', toolName: 'x' },
+      { type: 'tool-input-delta', id: 'a', delta: '{"n"' },
+    )
     await heard.when('tool-call-delta')
     run.abort()
     await heard.when('run-cancelled')

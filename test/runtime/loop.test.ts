@@ -9,7 +9,10 @@ import { door } from './stores.ts'
 
 const echo = tool({ inputSchema: z.object({ n: z.number() }), execute: ({ n }) => ({ n }) })
 
-function start(turns: Parameters<typeof scriptedModel>[0], tools: Parameters<typeof defineAgent>[0]['tools'] = { echo }) {
+function start(
+  turns: Parameters<typeof scriptedModel>[0],
+  tools: Parameters<typeof defineAgent>[0]['tools'] = { echo },
+) {
   const model = scriptedModel(turns)
   const agent = defineAgent({ name: 'assistant', model, tools: tools as { echo: typeof echo } })
   const runtime = createRuntime(agent, { store: memoryStore() })
@@ -51,7 +54,7 @@ describe('the events of a run', () => {
         ),
         reply.text('Done'),
       ],
-      { echo, wait: tool({ inputSchema: z.object({}), execute: async () => (await slow.pass(), 'waited') }) },
+      { echo, wait: tool({ inputSchema: z.object({}), execute: () => slow.pass('waited') }) },
     )
     heard.when('tool-execution-finished', ({ toolCallId }) => toolCallId === 'c').then(slow.open)
     await session.send('Go').result
@@ -72,11 +75,22 @@ describe('the events of a run', () => {
     const { session, heard } = start([reply.call('echo', { n: 1 }, { toolCallId: 'a' }), reply.text('Done')])
     await session.send('Go').result
     expect(heard.of('tool-call-started')).toMatchObject([{ toolCallId: 'a', toolName: 'echo', partId: '0' }])
-    expect(heard.of('tool-call-delta').map(({ delta }) => delta).join('')).toBe('{"n":1}')
+    expect(
+      heard
+        .of('tool-call-delta')
+        .map(({ delta }) => delta)
+        .join(''),
+    ).toBe('{"n":1}')
     expect(heard.of('tool-call-completed')).toMatchObject([{ toolCallId: 'a', toolName: 'echo', input: { n: 1 } }])
     expect(heard.of('tool-execution-started')).toMatchObject([{ toolCallId: 'a', toolName: 'echo', input: { n: 1 } }])
     const [finished] = heard.of('tool-execution-finished')
-    expect(finished).toMatchObject({ toolCallId: 'a', outcome: 'success', input: { n: 1 }, output: { n: 1 }, cached: false })
+    expect(finished).toMatchObject({
+      toolCallId: 'a',
+      outcome: 'success',
+      input: { n: 1 },
+      output: { n: 1 },
+      cached: false,
+    })
     expect(finished?.duration).toBeGreaterThanOrEqual(0)
     const [folded] = heard.of('tool-message-committed')
     expect(folded?.message.parts).toMatchObject([{ type: 'tool-echo', state: 'output-available', output: { n: 1 } }])
@@ -98,7 +112,12 @@ describe('the events of a run', () => {
   })
 
   test('number turns on over runs, and durable events without a gap', async () => {
-    const { session, heard } = start([reply.call('echo', { n: 1 }), reply.text('One'), reply.text('Two'), reply.text('Three')])
+    const { session, heard } = start([
+      reply.call('echo', { n: 1 }),
+      reply.text('One'),
+      reply.text('Two'),
+      reply.text('Three'),
+    ])
     for (const input of ['a', 'b', 'c']) await session.send(input).result
     expect(heard.of('turn-started').map(({ turn }) => turn)).toEqual([1, 2, 3, 4])
     expect(heard.of('run-completed').map(({ turns }) => turns)).toEqual([2, 1, 1])
@@ -163,7 +182,10 @@ describe('the events of a run', () => {
   })
 
   test("tell the provider's own stream to those who ask for it", async () => {
-    const { session, runtime } = start([reply.all(reply.text('Hi'), reply.call('echo', { n: 1 }, { toolCallId: 'a' })), reply.text('Done')])
+    const { session, runtime } = start([
+      reply.all(reply.text('Hi'), reply.call('echo', { n: 1 }, { toolCallId: 'a' })),
+      reply.text('Done'),
+    ])
     const told: string[] = []
     const kinds = [
       'chat-started',
@@ -286,7 +308,10 @@ test('an abort gets through while the model streams without pause', async () => 
   const runtime = createRuntime(defineAgent({ name: 'a', model: endless }), { store: memoryStore() })
   const run = runtime.run({ input: 'Go' })
   const first = new Promise<void>((resolve) => {
-    run.on('text-delta', (_, __, { cancel }) => (cancel(), resolve()))
+    run.on('text-delta', (_, __, { cancel }) => {
+      cancel()
+      resolve()
+    })
   })
   await first
   setTimeout(() => run.abort())

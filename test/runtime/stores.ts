@@ -22,9 +22,11 @@ export function door() {
   const opened = new Promise<void>((resolve) => (open = resolve))
   /** Resolves when somebody waits before the door. */
   const reached = new Promise<void>((resolve) => (arrive = resolve))
-  const pass = () => {
+  /** Resolves with `value` once the door is open. */
+  const pass = async <T = void>(value?: T) => {
     arrive()
-    return opened
+    await opened
+    return value as T
   }
   return { open, reached, pass }
 }
@@ -40,7 +42,12 @@ export function mortal(store: Store): MortalStore {
   const claims = new Set<Claim>()
   const undo = new Set<() => void>()
   const answered = (call: Promise<unknown>) =>
-    new Promise<unknown>((resolve, reject) => call.then((value) => dead || resolve(value), (error) => dead || reject(error)))
+    new Promise<unknown>((resolve, reject) =>
+      call.then(
+        (value) => dead || resolve(value),
+        (error) => dead || reject(error),
+      ),
+    )
   const access = hooked(store, (method, _, call) => {
     if (dead) return new Promise(() => {})
     if (method === 'close') return Promise.resolve()
@@ -59,16 +66,16 @@ export function mortal(store: Store): MortalStore {
     )
   })
   return new Proxy(access, {
-      get: (target, key: keyof MortalStore) => {
-        if (key === 'die') return die
-        if (key !== 'watch') return target[key]
-        return (listener: Parameters<Store['watch']>[0]) => {
-          const leave = store.watch(listener)
-          undo.add(leave)
-          return leave
-        }
-      },
-    }) as MortalStore
+    get: (target, key: keyof MortalStore) => {
+      if (key === 'die') return die
+      if (key !== 'watch') return target[key]
+      return (listener: Parameters<Store['watch']>[0]) => {
+        const leave = store.watch(listener)
+        undo.add(leave)
+        return leave
+      }
+    },
+  }) as MortalStore
   function die() {
     dead = true
     for (const leave of undo) leave()

@@ -210,7 +210,6 @@ export const calls: Case[] = [
   },
   {
     name: "a tool's own metadata is shown",
-    gap: 'calls keep the title only',
     tools: () => ({ forecast: { ...forecast(), metadata: { server: 'weather' } } }),
     answers: [answer(call('c1', 'forecast', { city: 'Ulm' })), done],
   },

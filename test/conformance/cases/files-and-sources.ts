@@ -154,7 +154,6 @@ export const filesAndSources: Case[] = [
   },
   {
     name: "a text's citations are shown",
-    gap: 'answer.ts drops them, and records and messages have no field for them',
     answers: [
       answer([
         { type: 'text-start', id: '0' },

@@ -154,7 +154,6 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result: its call stood in the answer before',
-    gap: 'the result is not shown in the message of its call',
     tools: () => ({ ...search({ supportsDeferredResults: true }), forecast: forecast() }),
     answers: [
       answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), call('c1', 'forecast', { city: 'Ulm' })),
@@ -163,7 +162,6 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result without a call of ours: the model is asked on',
-    gap: 'the run ends instead',
     tools: () => search({ supportsDeferredResults: true }),
     answers: [
       answer(text('0', 'Searching'), call('s1', 'search', { q: 'ulm' }, { providerExecuted: true })),
@@ -172,7 +170,6 @@ export const providerTools: Case[] = [
   },
   {
     name: 'a deferred result that is an error',
-    gap: 'the result is not shown in the message of its call',
     tools: () => ({ ...search({ supportsDeferredResults: true }), forecast: forecast() }),
     answers: [
       answer(call('s1', 'search', { q: 'ulm' }, { providerExecuted: true }), call('c1', 'forecast', { city: 'Ulm' })),

@@ -1,0 +1,82 @@
+import { createRuntime, memoryStore } from 'turnloop/runtime'
+import { reply, type ScriptedTurn, scriptedModel } from 'turnloop/testing'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
+// docs/examples/weather/src/handles.ts
+import * as handles from '../../docs/examples/weather/src/handles.ts'
+
+function agentWith(...turns: ScriptedTurn[]) {
+  const model = scriptedModel(turns)
+  const agent = createRuntime(assistant, { model, store: memoryStore() })
+  onTestFinished(() => agent.close())
+  return { agent, model }
+}
+
+beforeEach(() => localStorage.clear())
+afterEach(() => vi.unstubAllGlobals())
+
+describe('the examples of handles', () => {
+  it('print text as it comes, and what tools found', async () => {
+    vi.stubGlobal('fetch', async () => Response.json({ celsius: 21 }))
+    const { agent } = agentWith(reply.call('forecast', { city: 'Porto' }), reply.text('It is warm.'))
+    let printed = ''
+    const { text, turns } = await handles.follow(agent, (more) => {
+      printed += more
+    })
+    expect(printed).toBe('Porto: 21 °C\nIt is warm.')
+    expect({ text, turns }).toEqual({ text: 'It is warm.', turns: 2 })
+  })
+
+  it('end a run as stopped, for good', async () => {
+    const { agent } = agentWith(reply.all(reply.text('Porto is'), reply.hang()))
+    const run = await handles.end(agent)
+    expect(run.finished).toBe(true)
+    expect(await run.result).toMatchObject({ status: 'stopped', reason: 'requested' })
+  })
+
+  it('tell a failure by its code', async () => {
+    const show = vi.fn()
+    await handles.settle(agentWith(reply.text('21 degrees.')).agent, show)
+    expect(show).toHaveBeenLastCalledWith('completed', '21 degrees.')
+    for (const [status, code] of [
+      [429, 'rate-limited'],
+      [401, 'unauthorized'],
+    ] as const) {
+      await handles.settle(agentWith(reply.fail(status)).agent, show)
+      expect(show).toHaveBeenLastCalledWith(code, expect.stringMatching(`${status}`))
+    }
+  })
+
+  it('abort with the block that they stand in', async () => {
+    const { agent, model } = agentWith(reply.text('4'), reply.hang())
+    expect(await handles.askOnce(agent, '2 + 2?')).toBe('4')
+    const ends: string[] = []
+    agent.on(['run-completed', 'run-cancelled'], ({ kind }) => {
+      ends.push(kind)
+    })
+    const asked = handles.askOnce(agent, 'And then?')
+    await vi.waitFor(() => expect(model.calls).toHaveLength(2))
+    // Its result is what the block waits for: whoever ends the run ends the block.
+    const [newest] = await agent.sessions.list()
+    agent.session(newest?.id).abort()
+    await expect(asked).rejects.toMatchObject({ name: 'AbortError' })
+    expect(ends).toEqual(['run-cancelled'])
+  })
+
+  it('archive what was stored, from where they had come to', async () => {
+    const sent: string[] = []
+    vi.stubGlobal('fetch', async (url: string, { body }: { body?: string } = {}) => {
+      if (url === '/api/archive') sent.push(JSON.parse(body ?? '').role)
+      return Response.json({ celsius: 21 })
+    })
+    const { agent } = agentWith(reply.text('Hello.'), reply.text('Yes?'))
+    await agent.session('trip').send('Hi').result
+    const listener = handles.archive(agent)
+    await vi.waitFor(() => expect(sent).toEqual(['user', 'assistant']))
+    listener.abort()
+    await agent.session('trip').send('You there?').result
+    expect(sent).toHaveLength(2)
+    handles.archive(agent)
+    await vi.waitFor(() => expect(sent).toEqual(['user', 'assistant', 'user', 'assistant']))
+  })
+})

@@ -1,0 +1,119 @@
+import { createRuntime, indexedDbStore, type Store } from 'turnloop/runtime'
+import { reply, type ScriptedTurn, scriptedModel } from 'turnloop/testing'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { guide } from '../../docs/examples/page-tools/agent.worker.ts'
+import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
+
+// What the README says of a reload: the runtime that was there is closed, and leaves its run as it stands.
+
+const newStore = (name: string): Store => {
+  const store = indexedDbStore({ name })
+  onTestFinished(() => store.close())
+  return store
+}
+const newName = () => `docs-${crypto.randomUUID()}`
+
+describe('after a reload', () => {
+  async function interrupted(name: string) {
+    const model = scriptedModel([
+      reply.call('forecast', { city: 'Porto' }),
+      reply.all(reply.text('It is'), reply.hang()),
+    ])
+    vi.stubGlobal('fetch', async () => Response.json({ celsius: 21 }))
+    const store = newStore(name)
+    const agent = createRuntime(assistant, { model, store })
+    const run = agent.session('trip').send('How warm is it?')
+    let text = ''
+    run.on('text-delta', ({ delta }) => {
+      text += delta
+    })
+    await vi.waitFor(() => expect(text).toBe('It is'))
+    await agent.close()
+    await store.close()
+    return run
+  }
+  const agentOn = (name: string, ...turns: ScriptedTurn[]) => {
+    const model = scriptedModel(turns)
+    const agent = createRuntime(assistant, { model, store: newStore(name) })
+    onTestFinished(() => agent.close())
+    return { agent, model }
+  }
+
+  it('an interrupted run is shown as such, with its finished turns and without the text in writing', async () => {
+    const name = newName()
+    const { runId } = await interrupted(name)
+    const { agent } = agentOn(name)
+    const snapshot = await agent.session('trip').view.ready
+    expect(snapshot).toMatchObject({ status: 'ready', run: { runId, phase: 'interrupted' } })
+    expect(snapshot.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
+    expect(snapshot.messages[1]?.parts).toMatchObject([{ type: 'tool-forecast', output: { celsius: 21 } }])
+    expect(await agent.sessions.list()).toMatchObject([{ id: 'trip', status: 'interrupted' }])
+  })
+
+  it('the next message supersedes it', async () => {
+    const name = newName()
+    const { runId } = await interrupted(name)
+    const { agent } = agentOn(name, reply.text('Yes.'))
+    const session = agent.session('trip')
+    expect((await session.send('Are you there?').result).text).toBe('Yes.')
+    const ends: unknown[] = []
+    session.on(['run-completed', 'run-cancelled'], (end) => void ends.push({ run: end.runId === runId, ...end }), {
+      since: 0,
+    })
+    await vi.waitFor(() =>
+      expect(ends).toMatchObject([
+        { run: true, kind: 'run-cancelled', reason: 'superseded' },
+        { run: false, kind: 'run-completed' },
+      ]),
+    )
+  })
+
+  it('a stop ends it, too', async () => {
+    const name = newName()
+    const { runId } = await interrupted(name)
+    const { agent } = agentOn(name)
+    await agent.session('trip').stop()
+    expect(await agent.runs.get(runId).result).toMatchObject({ status: 'stopped', reason: 'requested' })
+  })
+
+  it('a call that had started is not started again', async () => {
+    const name = newName()
+    let starts = 0
+    vi.stubGlobal('fetch', () => {
+      starts++
+      return new Promise(() => {})
+    })
+    const store = newStore(name)
+    const first = createRuntime(assistant, { model: scriptedModel([reply.call('forecast', { city: 'Porto' })]), store })
+    first.session('trip').send('How warm is it?')
+    await vi.waitFor(() => expect(starts).toBe(1))
+    // What a worker's death leaves: the call's start is written, its result never comes.
+    const frozen = vi.spyOn(store, 'commit').mockReturnValue(new Promise(() => {}))
+    await Promise.race([first.close(), vi.waitFor(() => expect(frozen).toBeDefined())])
+    await store.close()
+
+    const { agent, model } = agentOn(name, reply.text('I could not find out.'))
+    await agent.session('trip').send('And?').result
+    expect(starts).toBe(1)
+    const results = model.calls[0]?.prompt.filter(({ role }) => role === 'tool')
+    expect(results).toMatchObject([{ content: [{ output: { value: expect.stringMatching(/unknown/) } }] }])
+  })
+
+  it('a call that waits for its answer goes on waiting', async () => {
+    const name = newName()
+    const store = newStore(name)
+    const model = scriptedModel([reply.call('pick_date', { question: 'When?' }, { toolCallId: 'date' })])
+    const first = createRuntime(guide, { model, store })
+    const run = first.session('tour').send('Book it')
+    await new Promise<void>((resolve) => run.on('run-waiting', () => resolve()))
+    await first.close()
+    await store.close()
+
+    const second = createRuntime(guide, { model: scriptedModel([reply.text('Booked.')]), store: newStore(name) })
+    onTestFinished(() => second.close())
+    const session = second.session('tour')
+    expect((await session.view.ready).run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' })
+    await session.addToolOutput({ tool: 'pick_date', toolCallId: 'date', output: { date: '2027-05-01' } })
+    expect((await second.runs.get(run.runId).result).text).toBe('Booked.')
+  })
+})
