@@ -1,15 +1,12 @@
-import { act } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createRuntime, memoryStore } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
-// docs/examples/weather/src/chat.tsx
 import { Chat } from '../../docs/examples/weather/src/chat.tsx'
 
 test('the chat in React sends, shows the tool and the answer, stops, and tells of a failure', async () => {
   vi.stubGlobal('fetch', async () => Response.json({ celsius: 21 }))
-  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
   onTestFinished(() => {
     vi.unstubAllGlobals()
   })
@@ -22,32 +19,32 @@ test('the chat in React sends, shows the tool and the answer, stops, and tells o
   const agent = createRuntime(assistant, { model, store: memoryStore() })
   const host = document.body.appendChild(document.createElement('main'))
   const root = createRoot(host)
-  await act(async () => root.render(<Chat session={agent.session('trip')} />))
+  root.render(<Chat session={agent.session('trip')} />)
+  const input = await vi.waitFor(() => host.querySelector('input') ?? expect.unreachable())
   onTestFinished(async () => {
-    await act(async () => root.unmount())
+    root.unmount()
     host.remove()
     await agent.close()
   })
 
-  const input = host.querySelector('input') as HTMLInputElement
   const button = (name: string) => [...host.querySelectorAll('button')].find(({ textContent }) => textContent === name)
-  const say = (text: string) =>
-    act(async () => {
-      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')?.set?.call(input, text)
-      input.dispatchEvent(new Event('input', { bubbles: true }))
-    }).then(() => act(async () => button('Send')?.click()))
-  const eventually = (check: () => void) => vi.waitFor(() => act(async () => check()))
+  const say = async (text: string) => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')?.set?.call(input, text)
+    input.dispatchEvent(new Event('input', { bubbles: true }))
+    await vi.waitFor(() => expect(input.value).toBe(text))
+    button('Send')?.click()
+    await vi.waitFor(() => expect(input.value).toBe(''))
+  }
 
   await say('How warm is it in Porto?')
-  await eventually(() => expect(host.querySelector('[role=log]')?.textContent).toMatch(/Porto: 21 °C.*It is warm\.$/))
-  expect(input.value).toBe('')
+  await vi.waitFor(() => expect(host.querySelector('[role=log]')?.textContent).toMatch(/Porto: 21 °C.*It is warm\.$/))
   expect(button('Stop')).toBeUndefined()
 
   await say('And tomorrow?')
-  await eventually(() => expect(button('Stop')).toBeDefined())
-  await act(async () => button('Stop')?.click())
-  await eventually(() => expect(button('Stop')).toBeUndefined())
+  await vi.waitFor(() => expect(button('Stop')).toBeDefined())
+  button('Stop')?.click()
+  await vi.waitFor(() => expect(button('Stop')).toBeUndefined())
 
   await say('And then?')
-  await eventually(() => expect(host.querySelector('[role=alert]')?.textContent).toMatch(/429/))
+  await vi.waitFor(() => expect(host.querySelector('[role=alert]')?.textContent).toMatch(/429/))
 })

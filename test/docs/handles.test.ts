@@ -2,7 +2,6 @@ import { createRuntime, memoryStore } from 'turnloop/runtime'
 import { reply, type ScriptedTurn, scriptedModel } from 'turnloop/testing'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
-// docs/examples/weather/src/handles.ts
 import * as handles from '../../docs/examples/weather/src/handles.ts'
 
 function agentWith(...turns: ScriptedTurn[]) {
@@ -29,7 +28,9 @@ describe('the examples of handles', () => {
 
   it('end a run as stopped, for good', async () => {
     const { agent } = agentWith(reply.all(reply.text('Porto is'), reply.hang()))
-    const run = await handles.end(agent)
+    const run = agent.session().send('Tell me everything about Porto.')
+    await new Promise<void>((resolve) => run.on('text-delta', () => resolve()))
+    await handles.end(run)
     expect(run.finished).toBe(true)
     expect(await run.result).toMatchObject({ status: 'stopped', reason: 'requested' })
   })

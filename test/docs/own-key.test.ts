@@ -1,5 +1,4 @@
 import { expect, inject, test, vi } from 'vitest'
-// docs/examples/keys/own-key.ts
 import { runtime, useKey } from '../../docs/examples/keys/own-key.ts'
 import { serverAt } from '../server/client.ts'
 import { say } from '../server/turns.ts'

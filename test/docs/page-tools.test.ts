@@ -28,7 +28,6 @@ test('the page carries a tool out, and its user another', async () => {
   }
   vi.stubGlobal('Worker', Port)
   document.body.innerHTML = '<h2>One</h2><h2>Two</h2><h3>Three</h3>'
-  // docs/examples/page-tools/main.ts
   const { agent, session, dateField } = await import('../../docs/examples/page-tools/main.ts')
 
   const run = session.send('Show me around')

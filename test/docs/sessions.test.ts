@@ -2,16 +2,14 @@ import { createRuntime, memoryStore } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
-// docs/examples/weather/src/sessions.ts
 import { tidyUp } from '../../docs/examples/weather/src/sessions.ts'
-// docs/examples/weather/src/stores.ts
 import { forgotten, kept } from '../../docs/examples/weather/src/stores.ts'
-// docs/examples/weather/src/views.ts
 import { showOlder, showSessions } from '../../docs/examples/weather/src/views.ts'
 
 function talkative(turns = 40) {
   const model = scriptedModel(Array.from({ length: turns }, () => reply.text('Yes.')))
-  const agent = createRuntime(assistant, { model, store: memoryStore() })
+  let time = Date.now()
+  const agent = createRuntime(assistant, { model, store: memoryStore(), now: () => time++ })
   onTestFinished(() => agent.close())
   return agent
 }

@@ -321,7 +321,7 @@ describe('a page that falls behind by more than 1 MB', () => {
     const head = heard.events.at(-1)?.seq ?? 0
     heard.expectExact(0, head)
     late.expectExact(0, head)
-    await vi.waitFor(() => expect(other.getSnapshot().status).toBe('ready'))
+    await vi.waitFor(() => expect(other.getSnapshot()).toMatchObject({ loaded: true, status: 'ready' }))
     expect(brief(other.getSnapshot())).toEqual(brief(await connectedPage(runtime).page.session('s').view.ready))
   })
 

@@ -1,4 +1,4 @@
-import { AgentError } from 'turnloop'
+import { AgentError, type RunHandle } from 'turnloop'
 import type { runtime } from './agent.worker.ts'
 
 type Agent = typeof runtime
@@ -16,16 +16,13 @@ export async function follow(agent: Agent, print: (text: string) => void) {
   return { text, turns, usage }
 }
 
-export async function end(agent: Agent) {
-  const session = agent.session()
-  const run = session.send('Tell me everything about Porto.')
+export async function end(run: RunHandle) {
   // #region end
   await run.stop() // ends the run as stopped; what was written so far is kept
   await run.stop({ after: 'turn' }) // lets the turn and the tools that it started finish first
   run.abort() // cancels it: the model's request and every tool's signal abort at once
   run.detach() // from now on, disposing this handle leaves the run alone
   // #endregion
-  return run
 }
 
 export async function settle(agent: Agent, show: (...what: string[]) => void) {
