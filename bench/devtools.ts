@@ -5,8 +5,15 @@ export interface DevTools {
   /** Bytes of JavaScript heap in use, after garbage collection: the page's and those of its workers together. */
   collectedHeaps(): Promise<{ readonly page: number; readonly workers: number }>
   beginTrace(): Promise<void>
-  /** The page thread's tasks between the performance marks `begin` and `end`. */
-  endTrace(): Promise<{ readonly tasks: readonly number[]; readonly elapsed: number }>
+  /** What the page's thread did between the performance marks `begin` and `end`. */
+  endTrace(): Promise<ThreadTime>
+}
+
+export interface ThreadTime {
+  /** Percent of the time in which the thread itself was at work. */
+  readonly busy: number
+  /** Milliseconds from the start of the longest task to its end. */
+  readonly longest: number
 }
 
 interface TraceEvent {
@@ -17,6 +24,8 @@ interface TraceEvent {
   /** Microseconds, as is `dur`. */
   readonly ts: number
   readonly dur?: number
+  /** Of the thread's own time: what other processes took from it meanwhile is left out. */
+  readonly tdur?: number
 }
 
 export function devToolsOf(session: CDPSession): DevTools {
@@ -50,8 +59,7 @@ export function devToolsOf(session: CDPSession): DevTools {
   }
 }
 
-/** Milliseconds. */
-function tasksBetweenMarks(events: readonly TraceEvent[]) {
+function tasksBetweenMarks(events: readonly TraceEvent[]): ThreadTime {
   const mark = (name: string) => {
     const found = events.find((event) => event.name === name && event.cat === 'blink.user_timing')
     if (!found) throw new Error(`The trace has no mark "${name}".`)
@@ -59,13 +67,13 @@ function tasksBetweenMarks(events: readonly TraceEvent[]) {
   }
   const begin = mark('begin')
   const end = mark('end')
-  const tasks = events
-    .filter(
-      ({ name, pid, tid, ts }) =>
-        name === 'RunTask' && pid === begin.pid && tid === begin.tid && ts >= begin.ts && ts < end.ts,
-    )
-    .map(({ dur = 0 }) => dur / 1000)
-  return { tasks, elapsed: (end.ts - begin.ts) / 1000 }
+  const tasks = events.filter(
+    ({ name, pid, tid, ts }) =>
+      name === 'RunTask' && pid === begin.pid && tid === begin.tid && ts >= begin.ts && ts < end.ts,
+  )
+  const atWork = tasks.reduce((sum, { dur = 0, tdur = dur }) => sum + tdur, 0)
+  const longest = Math.max(...tasks.map(({ dur = 0 }) => dur))
+  return { busy: (atWork / (end.ts - begin.ts)) * 100, longest: longest / 1000 }
 }
 
 /** Playwright has no sessions with workers: messages to them go through the page's. */

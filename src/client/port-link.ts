@@ -41,7 +41,8 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const before = ended.get(made)
   if (before) throw before
   const port = 'port' in made ? made.port : made
-  const waiting: ToRuntime[] = []
+  /** What waits for the end of the task, and for the hello. */
+  const outgoing: ToRuntime[] = []
   const left = new AbortController()
   let connected = false
 
@@ -65,6 +66,9 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
       ),
     helloTimeout,
   )
+  const flush = () => {
+    if (connected && outgoing.length > 0) post({ type: 'say', messages: outgoing.splice(0) })
+  }
   const sayHello = () => post({ type: 'hello', protocol: protocolVersion, page })
 
   const hello = (protocol: number, answer: boolean, lock?: string) => {
@@ -77,7 +81,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
     connected = true
     clearTimeout(timer)
     if (lock) watchLock(lock, left.signal, () => end('The worker has ended.'))
-    for (const message of waiting.splice(0)) post({ type: 'say', message })
+    flush()
   }
 
   const take = (message: PortMessage) => {
@@ -109,11 +113,13 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
 
   return {
     send: (message) => {
-      if (connected) post({ type: 'say', message })
-      else waiting.push(checkedClone(message))
+      // Refused as `postMessage` would refuse it, and what it is now, whatever becomes of it.
+      outgoing.push(structuredClone(message))
+      if (outgoing.length === 1) queueMicrotask(flush)
     },
     close: () => {
       if (signal.aborted) return
+      flush()
       clearTimeout(timer)
       left.abort()
       // Nothing was said to a worker that did not say hello, and a goodbye before it listens would be lost.
@@ -122,9 +128,6 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
     },
   }
 }
-
-/** What waits for the hello is refused as `postMessage` would refuse it, and can't change meanwhile. */
-const checkedClone = (message: ToRuntime): ToRuntime => structuredClone(message)
 
 /** The lock is free once its holder is gone: `terminate()` fires no event. */
 function watchLock(name: string, signal: AbortSignal, gone: () => void) {

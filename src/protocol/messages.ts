@@ -109,7 +109,8 @@ export type PortMessage =
   /** Both sides say it, whoever comes first, and nothing goes before. The worker's is an `answer` where it has heard the page's. */
   | { readonly type: 'hello'; readonly protocol: number; readonly page: PageHello }
   | { readonly type: 'hello'; readonly protocol: number; readonly answer: boolean; readonly lock?: string }
-  | { readonly type: 'say'; readonly message: ToRuntime }
+  /** What the page says in one task, so that a listener that is set right after `send` hears the run from its beginning. */
+  | { readonly type: 'say'; readonly messages: readonly ToRuntime[] }
   /** In order, numbered from 1. */
   | { readonly type: 'batch'; readonly n: number; readonly items: readonly ToPage[] }
   /** All batches up to `n` have been handled. */
@@ -129,7 +130,7 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** The closed table of what may come over a port. */
 const shapes: Readonly<Record<PortMessage['type'], (message: Readonly<Record<string, unknown>>) => boolean>> = {
   hello: ({ protocol }) => typeof protocol === 'number',
-  say: ({ message }) => isObject(message),
+  say: ({ messages }) => Array.isArray(messages) && messages.every(isObject),
   batch: ({ n, items }) => typeof n === 'number' && Array.isArray(items),
   ack: ({ n }) => typeof n === 'number',
   bye: () => true,

@@ -6,6 +6,8 @@ import { toWireItem } from './wire-items.ts'
 
 const batchLength = 512
 const unacknowledged = 2
+/** Milliseconds between batches that hold nothing but deltas. */
+const deltaInterval = 16
 /** Bytes of events that may wait for a page. */
 const most = 1024 * 1024
 
@@ -31,8 +33,8 @@ export type Refill = (
 
 export interface OutboxOptions {
   readonly post: (message: PortMessage) => void
-  /** Schedules a macrotask. */
-  readonly later: (task: () => void) => void
+  /** Schedules a macrotask, `delay` milliseconds from now. */
+  readonly later: (task: () => void, delay: number) => void
   readonly refill: Refill
 }
 
@@ -42,7 +44,8 @@ interface Dropped {
 }
 
 /**
- * One ordered queue towards a page. A batch goes with the next macrotask, or at 512 items. While two batches are
+ * One ordered queue towards a page. A batch goes with the next macrotask, or at 512 items; deltas alone wait until the last
+ * one is 16 ms old: a page draws no faster, and each message costs it a task. While two batches are
  * unacknowledged nothing goes: deltas merge, and over 1 MiB events are dropped and told again from the store. So a slow
  * page sees fewer, longer deltas, memory stays bounded, and nothing is missed but what is live only and no part of a message.
  */
@@ -54,6 +57,9 @@ export class Outbox {
   /** The queue's length after it was last merged. */
   #merged = 0
   #scheduled = false
+  #deltasScheduled = false
+  /** When the last batch went, in milliseconds of `performance.now()`. */
+  #sentAt = Number.NEGATIVE_INFINITY
   #sent = 0
   #acknowledged = 0
   readonly #skipped = new Map<string, Dropped>()
@@ -74,17 +80,18 @@ export class Outbox {
     }
     this.#queue.push(item)
     if (this.#queue.length >= batchLength) this.#flush()
-    else this.#schedule()
+    else this.#schedule(item)
   }
 
   acknowledge(n: number): void {
+    const held = this.#isHeld
     if (n > this.#acknowledged && n <= this.#sent) this.#acknowledged = n
     for (const [sessionId, dropped] of this.#skipped) {
       if (this.#refilling.has(sessionId)) continue
       this.#refilling.add(sessionId)
       this.#options.refill(sessionId, dropped, (events, rest) => this.#resume(sessionId, events, rest))
     }
-    this.#flush()
+    if (held) this.#flush()
   }
 
   /** Where events of the session are being left out: resolves when they have been told. Else `undefined`. */
@@ -107,22 +114,36 @@ export class Outbox {
     for (const item of this.#afterwards.splice(0)) this.push(item)
   }
 
-  #schedule() {
-    if (this.#scheduled) return
+  get #isHeld() {
+    return this.#sent - this.#acknowledged >= unacknowledged
+  }
+
+  #schedule(item: ToPage) {
+    if (this.#scheduled || ('delta' in item && this.#deltasScheduled)) return
+    const delay = 'delta' in item ? this.#sentAt + deltaInterval - performance.now() : 0
+    if (delay > 0) {
+      this.#deltasScheduled = true
+      this.#options.later(() => {
+        this.#deltasScheduled = false
+        this.#flush()
+      }, delay)
+      return
+    }
     this.#scheduled = true
     this.#options.later(() => {
       this.#scheduled = false
       this.#flush()
-    })
+    }, 0)
   }
 
   #flush() {
     if (this.#queue.length === 0) return
-    if (this.#sent - this.#acknowledged >= unacknowledged) return this.#hold()
+    if (this.#isHeld) return this.#hold()
     const items = this.#queue.map(toWireItem)
     this.#queue = []
     this.#size = 0
     this.#merged = 0
+    this.#sentAt = performance.now()
     this.#options.post({ type: 'batch', n: ++this.#sent, items })
   }
 

@@ -3,7 +3,7 @@ import { AgentError, toAgentError } from '../errors.ts'
 import { type InboxItem, type MessageRecord, noUsage, type RunRecord, type SessionRecord } from '../sessions/records.ts'
 import type { Claim, SessionState } from '../sessions/store.ts'
 import { needsSomebody } from '../tools/run-tools.ts'
-import { closingResults, endRun, endStep } from './end-run.ts'
+import { closingLeftCalls, endRun } from './end-run.ts'
 import type { Environment } from './environment.ts'
 import { applyInbox } from './inbox.ts'
 import type { LiveSession } from './live-session.ts'
@@ -96,7 +96,6 @@ export class Conductor {
     if (state && active?.status === 'waiting') return this.#goOn(live, claim, state, active)
     if (state && active) return this.#endInterrupted(live, claim, state, active, inbox)
     if (!input) return this.#discard(live, claim, state, inbox)
-    if (state?.run) await this.#closeLeftCalls(live, claim, state, state.run)
     return this.#start(live, claim, input)
   }
 
@@ -118,9 +117,7 @@ export class Conductor {
     record: RunRecord,
     inbox: readonly InboxItem[],
   ) {
-    const said = inbox.find(
-      ({ type, runId }) => type === 'input' || (runId === record.runId && type !== 'tool-output'),
-    )
+    const said = inbox.find(({ type, runId }) => type === 'input' || (runId === record.runId && type !== 'tool-output'))
     if (!said) return false
     const run = await this.#load(live, claim, state, record)
     live.inboxChanged = true
@@ -128,20 +125,6 @@ export class Conductor {
     await endRun(run, run.ending ?? { kind: 'run-cancelled', reason: 'superseded' })
     this.#settle(run)
     return true
-  }
-
-  /** A stopped run that won't be resumed, since a new one begins: its open calls get their results. */
-  async #closeLeftCalls(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord) {
-    const run = await this.#load(live, claim, state, record)
-    if (run.openCalls.length === 0) return
-    const open = run.openCalls.map((call) => ({ call, why: 'Not started: the run was stopped.' }))
-    const { events = [], ...step } = endStep(
-      run,
-      { kind: 'run-cancelled', reason: 'superseded' },
-      closingResults(run, open),
-    )
-    // It has had its end event already.
-    await run.commit({ ...step, events: events.filter(({ kind }) => kind !== 'run-cancelled') })
   }
 
   async #start(live: LiveSession, claim: Claim, item: InputItem): Promise<boolean> {
@@ -176,11 +159,16 @@ export class Conductor {
       calls: [],
     })
     const { input, model, metadata } = request
-    const message = { ...messageBase(run), role: 'user' as const, parts: [{ type: 'text' as const, text: input }] }
+    const left = closingLeftCalls(run)
+    const message = {
+      ...messageBase(run, left.messages.length),
+      role: 'user' as const,
+      parts: [{ type: 'text' as const, text: input }],
+    }
     live.run = run
     try {
       await run.commit({
-        messages: [message],
+        messages: [...left.messages, message],
         events: [
           {
             kind: 'run-started',
@@ -188,10 +176,12 @@ export class Conductor {
             ...(model === undefined ? undefined : { model }),
             ...(metadata === undefined ? undefined : { metadata }),
           },
+          ...left.events,
           { kind: 'input-delivered', inputId: runId, input, mode: 'queue' },
           { kind: 'user-message-committed', index: message.index },
         ],
         applied: [item.n],
+        run: { firstIndex: message.index },
       })
     } catch (error) {
       live.run = undefined

@@ -107,6 +107,18 @@ function closingOpenCalls(run: Run, end: End): Closing {
   )
 }
 
+/** What a stopped run left open won't be resumed once a new run begins: its calls get their results. */
+export function closingLeftCalls(run: Run) {
+  const { results } = closingResults(
+    run,
+    run.openCalls.map((call) => ({ call, why: 'Not started: the run was stopped.' })),
+  )
+  if (results.length === 0) return { messages: [], events: [] }
+  const message: ToolMessageRecord = { ...messageBase(run), role: 'tool', results }
+  const first = lastAnswer(run.history)?.index ?? message.index
+  return { messages: [message], events: [{ kind: 'tool-message-committed' as const, first, index: message.index }] }
+}
+
 /** A result for each call: its own where it has one, `why` where it never started, else that nobody knows. */
 export function closingResults(
   run: Run,

@@ -39,7 +39,7 @@ export async function refill(
       if (size > atOnce) return resume(events, { since, parts: without(skipped.parts, told) })
       const page = await engine.env.store.readEvents(sessionId, { since })
       for (const event of deliver(page, sessionId)) {
-        if (event.seq > live.seq) break
+        if (event.seq > live.seq || size > atOnce) break
         since = event.seq
         if (event.kind === 'assistant-message-committed') {
           for (const { key, delta } of restOf(event, brokenOff)) {

@@ -41,9 +41,11 @@ export const lose = (snapshot: SessionSnapshot, error: AgentError): SessionSnaps
     ),
   })
 
-function finish(before: SessionSnapshot, { run, error, ...rest }: SessionSnapshot): SessionSnapshot {
-  const after = { ...rest, ...(run && { run }), ...(error && { error }) }
-  return share(before, { ...after, status: statusOf(after) })
+function finish(before: SessionSnapshot, after: SessionSnapshot): SessionSnapshot {
+  const next: Record<string, unknown> = { ...after, status: statusOf(after) }
+  // An optional field that isn't there has no key.
+  for (const key in next) if (next[key] === undefined) delete next[key]
+  return share(before, next as unknown as SessionSnapshot)
 }
 
 function statusOf({ run, queue, messages, error }: SessionSnapshot): SessionSnapshot['status'] {
@@ -109,9 +111,10 @@ const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: Event
     ),
 
   'input-queued': (now, { inputId, input, mode }) => {
-    // Told late: the run has begun, or the snapshot had it.
+    // Told late: the snapshot had it, or its run has begun.
+    if (now.queue.some((queued) => queued.inputId === inputId)) return
     if (now.messages.some(({ metadata }) => metadata.runId === inputId)) return
-    const queue = [...without(now.queue, inputId), { inputId, text: input, mode }]
+    const queue = [...now.queue, { inputId, text: input, mode }]
     return { queue, run: now.run ?? firstOf(queue, now), error: undefined }
   },
   'input-withdrawn': (now, { inputId }) => {

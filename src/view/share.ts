@@ -5,18 +5,28 @@
  */
 export const share = <T>(old: unknown, next: T): T => shared(old, next, 32) as T
 
+type Plain = Record<PropertyKey, unknown>
+
 function shared(old: unknown, next: unknown, depth: number): unknown {
-  if (Object.is(old, next) || !depth || !isPlain(old) || !isPlain(next)) return next
-  if (Array.isArray(old) !== Array.isArray(next)) return next
-  const keys = Array.isArray(next) ? next.keys() : Object.keys(next)
+  const same = Object.is(old, next)
+  return same || !depth || !areAlike(old, next) ? next : sharedFields(old as Plain, next as Plain, depth - 1)
+}
+
+/** Both arrays, or both objects without a class. */
+function areAlike(old: unknown, next: unknown): boolean {
+  const prototype = Object.getPrototypeOf(next ?? 0)
+  return [Object.prototype, Array.prototype].includes(prototype) && prototype === Object.getPrototypeOf(old ?? 0)
+}
+
+function sharedFields(old: Plain, next: Plain, depth: number): Plain {
   let equal = count(old) === count(next)
-  let copy: Record<PropertyKey, unknown> | undefined
-  for (const key of keys) {
-    const value = shared(old[key], next[key], depth - 1)
+  let copy: Plain | undefined
+  for (const key of Array.isArray(next) ? next.keys() : Object.keys(next)) {
+    const value = shared(old[key], next[key], depth)
     equal &&= Object.is(old[key], value) && key in old
     // Copied whole before a field is set: so that `__proto__` is a field as any other.
     if (!Object.is(next[key], value)) {
-      copy ??= (Array.isArray(next) ? [...next] : { ...next }) as Record<PropertyKey, unknown>
+      copy ??= Array.isArray(next) ? ([...next] as unknown as Plain) : { ...next }
       copy[key] = value
     }
   }
@@ -24,9 +34,3 @@ function shared(old: unknown, next: unknown, depth: number): unknown {
 }
 
 const count = (value: object) => (Array.isArray(value) ? value.length : Object.keys(value).length)
-
-function isPlain(value: unknown): value is Record<PropertyKey, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === Array.prototype
-}

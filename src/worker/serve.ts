@@ -50,7 +50,7 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
   const connect = (page: PageHello) => {
     const outbox = new Outbox({
       post,
-      later: inMacrotask,
+      later: (task, delay) => void (delay > 0 ? setTimeout(task, delay) : inMacrotask(task)),
       refill: (sessionId, skipped, resume) => connection.refill(sessionId, skipped, resume),
     })
     const connection = engine.connect({
@@ -76,7 +76,8 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
         void hello(true)
         return
       case 'say':
-        return connected?.connection.hear(message.message)
+        for (const said of message.messages) connected?.connection.hear(said)
+        return
       case 'ack':
         return connected?.outbox.acknowledge(message.n)
       case 'bye':

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
-import { build, type InlineConfig, mergeConfig, type Plugin, preview } from 'vite'
+import { build, type InlineConfig, loadConfigFromFile, mergeConfig, type Plugin, preview } from 'vite'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest'
 import { chromiumArgs, findChromium } from '../../scripts/chromium.ts'
 import { sourceAliases } from '../../scripts/entries.ts'
@@ -51,7 +51,15 @@ async function serve(app: 'weather' | 'strict-policy', turns: Turn[], more: Inli
       resolve: { alias: sourceAliases },
       build: { outDir, emptyOutDir: true },
       preview: { host: '127.0.0.1', port: 0 },
-      server: { proxy: { '/api/openai': { target: script.baseURL.replace(/\/v1$/, '') } } },
+      server: {
+        proxy: {
+          '/api/openai': {
+            target: script.baseURL.replace(/\/v1$/, ''),
+            // the app that shows the proxy has its own
+            ...(app === 'strict-policy' && { rewrite: (path: string) => path.replace('/api/openai', '/v1') }),
+          },
+        },
+      },
     },
     more,
   )
@@ -114,23 +122,33 @@ describe('the first twenty lines', () => {
 
 describe('the set-up for a strict policy', () => {
   it('runs under it without a violation, the provider in a chunk of its own', async () => {
-    const { page, faults, files } = await serve('strict-policy', [
-      answer([call('add', { a: 2, b: 3 })]),
-      say('It is 5.'),
-    ])
+    // A worker's violations are told to a report address only, so that one is added to the policy.
+    const configFile = fileURLToPath(new URL('../../docs/examples/strict-policy/vite.config.ts', import.meta.url))
+    const loaded = await loadConfigFromFile({ command: 'serve', mode: 'production' }, configFile)
+    const policy = String(loaded?.config.preview?.headers?.['content-security-policy'])
+    expect(policy).toMatch(/default-src 'none'.*require-trusted-types-for 'script'/)
+    const reports: string[] = []
+    const collect: Plugin = {
+      name: 'reports',
+      configurePreviewServer({ middlewares }) {
+        middlewares.use('/reports', (request, response) => {
+          request.on('data', (data) => reports.push(String(data)))
+          request.on('end', () => response.end())
+        })
+      },
+    }
+    const { page, faults, files } = await serve(
+      'strict-policy',
+      [answer([call('add', { a: 2, b: 3 })]), say('It is 5.')],
+      { plugins: [collect], preview: { headers: { 'content-security-policy': `${policy}; report-uri /reports` } } },
+    )
     await vi.waitFor(async () => expect(await page.locator('output').textContent()).toBe('It is 5.'), 15_000)
-    const policy = await page.evaluate(async () => {
-      const answers = await Promise.all(
-        performance
-          .getEntriesByType('resource')
-          .map(({ name }) => name)
-          .filter((name) => name.endsWith('.js'))
-          .map((name) => fetch(name)),
-      )
-      return answers.map(({ headers }) => headers.get('content-security-policy'))
-    })
-    expect(policy.length).toBeGreaterThan(0)
-    for (const header of policy) expect(header).toMatch(/default-src 'none'.*require-trusted-types-for 'script'/)
+
+    // Proof that violations are told, of the worker too: this one comes after all others.
+    const [worker] = page.workers()
+    await worker?.evaluate(() => fetch('https://elsewhere.example/').catch(() => {}))
+    await vi.waitFor(() => expect(reports.join()).toContain('elsewhere.example'), 15_000)
+    expect(reports).toEqual([expect.stringContaining('connect-src')])
     expect(files.filter((file) => file.endsWith('.js')).length).toBeGreaterThanOrEqual(3)
     expect(faults).toEqual([])
   })

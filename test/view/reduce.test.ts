@@ -139,8 +139,8 @@ describe('inputs that wait', () => {
   })
 
   test('are not shown twice, nor once their run has begun', () => {
-    const once = reduce(running(), queued('r2'))
-    expect(reduce(once, queued('r2'))).toBe(once)
+    const both = told(running(), queued('r2'), queued('r3'))
+    expect(reduce(both, queued('r2'))).toBe(both)
     const begun = running()
     expect(reduce(begun, queued('r1'))).toBe(begun)
   })

@@ -167,9 +167,10 @@ describe('joining again', () => {
     view.subscribe(() => {})
     join(running())
     show()
-    runtime.receive(text('old', 0))
-    join(running(), [modelStarted('m1'), text('old and new', 0)])
-    expect(show().messages.at(-1)?.parts).toMatchObject([{ text: 'old and new' }])
+    runtime.receive(event('run-completed', { finishReason: 'stop', turns: 1, usage: usage(1) }))
+    join(running(), [modelStarted('m1'), text('Hi', 0)])
+    expect(show()).toMatchObject({ status: 'streaming', run: { runId: 'r1', phase: 'model' } })
+    expect(view.getSnapshot().messages.at(-1)?.parts).toMatchObject([{ text: 'Hi' }])
   })
 })
 

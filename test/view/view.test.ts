@@ -51,6 +51,18 @@ describe('a snapshot', () => {
     expect(seen).toEqual([1000, 10])
   })
 
+  test('is made once by a function that is given again while it waits', () => {
+    const { frames, source, view } = counter()
+    view.subscribe(() => {})
+    const increment = vi.fn((now: number) => now + 1)
+    for (let i = 0; i < 100; i++) source.set(increment)
+    frames.next()
+    expect(increment).toHaveBeenCalledOnce()
+    source.set(increment)
+    frames.next()
+    expect(view.getSnapshot()).toBe(2)
+  })
+
   test('that is the same calls nobody', () => {
     const { frames, source, view } = counter()
     const changed = vi.fn()

@@ -106,6 +106,31 @@ describe('the filter at the source', () => {
   })
 })
 
+describe('a listener that is set right after the send', () => {
+  it('hears the run from its first event on, however fast the worker is', async () => {
+    const { runtime, model } = fedRuntime()
+    const { page } = connectedPage(runtime)
+    await page.sessions.list()
+    const run = page.session('s').send('Hi')
+    const heard = new Heard()
+    run.on('any', heard.hear)
+    ;(await model.next()).say('Hello')
+    await run.result
+    expect(heard.kinds[0]).toBe('input-queued')
+    expect(heard.kinds.at(-1)).toBe('run-completed')
+  })
+
+  it('hears that the request was refused', async () => {
+    const { runtime } = fedRuntime()
+    const { page } = connectedPage(runtime)
+    await page.sessions.list()
+    const run = page.session('s').send('')
+    const failed = new Promise<AgentError>((resolve) => run.on('run-failed', ({ error }) => resolve(error)))
+    expect(await failed).toMatchObject({ code: 'invalid-input' })
+    await expect(run.result).rejects.toMatchObject({ code: 'invalid-input' })
+  })
+})
+
 describe('batches', () => {
   it('take together what is told in one go, up to 512 events', async () => {
     const { runtime, model } = fedRuntime()

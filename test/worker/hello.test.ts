@@ -107,8 +107,8 @@ describe('hello', () => {
     await quiet()
     expect(heard.map(({ type }) => type)).toEqual(['hello', 'hello'])
     post({ type: 'hello', protocol: protocolVersion, answer: true })
-    await vi.waitFor(() => expect(heard).toHaveLength(4))
-    expect(heard.slice(2).map((message) => message.type === 'say' && message.message.type)).toEqual(['listen', 'call'])
+    await vi.waitFor(() => expect(heard).toHaveLength(3))
+    expect(heard[2]).toMatchObject({ type: 'say', messages: [{ type: 'listen' }, { type: 'call', method: 'sessions' }] })
   })
 })
 
@@ -138,7 +138,7 @@ describe('another protocol version', () => {
     port1.postMessage({ type: 'hello', protocol: protocolVersion + 1, page: { pageId: 'p', tools: [] } })
     port1.postMessage({
       type: 'say',
-      message: { type: 'call', id: 1, method: 'run', params: { runId: 'r', sessionId: 's', input: 'Hi' } },
+      messages: [{ type: 'call', id: 1, method: 'run', params: { runId: 'r', sessionId: 's', input: 'Hi' } }],
     })
     await vi.waitFor(() => expect(heard.some((message) => message.type === 'hello' && 'answer' in message && message.answer)).toBe(true))
     await quiet()
