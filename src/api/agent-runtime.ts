@@ -87,8 +87,10 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
         const kinds = typeof kind === 'string' ? [kind] : kind
         let leave: (() => void) | undefined
         const listener = new EventListener(handler, rest, contextOf, () => leave?.())
-        leave = channel.listen({ ...scope, kinds, ...(since === undefined ? undefined : { since }) }, (item) =>
-          listener.receive(item),
+        leave = channel.listen(
+          { ...scope, kinds, ...(since === undefined ? undefined : { since }) },
+          (item) => listener.receive(item),
+          (runId) => listener.mute(runId),
         )
         return listener
       }) as Listen<A, SessionListenOptions>,
@@ -167,6 +169,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
           {
             list: (page) => channel.call('sessions', page),
             listen: (kinds, changed) => channel.listen({ kinds }, changed),
+            onState: (changed) => channel.onState(() => changed(channel.state === 'lost')),
           },
           { limit },
         ),

@@ -33,6 +33,8 @@ interface Listener {
   interest: Interest
   readonly filter: KindFilter
   readonly receive: (item: Received) => void
+  /** Hears of runs whose live events are not told any more. */
+  readonly muted: ((runId: string) => void) | undefined
   /** A listener that joins hears nothing before it has. */
   joined: boolean
 }
@@ -71,9 +73,9 @@ export class Channel {
   }
 
   /** Returns its undo. */
-  listen(interest: Interest, receive: (item: Received) => void): () => void {
+  listen(interest: Interest, receive: (item: Received) => void, muted?: (runId: string) => void): () => void {
     const id = ++this.#lastId
-    const listener = { interest, filter: new KindFilter(interest.kinds), receive, joined: !joins(interest) }
+    const listener = { interest, filter: new KindFilter(interest.kinds), receive, muted, joined: !joins(interest) }
     this.#listeners.set(id, listener)
     // An open link that was replaced on this very call has been told already.
     const link = this.#link
@@ -83,8 +85,10 @@ export class Channel {
     }
   }
 
+  /** Nothing live of the run is told from now on, whatever is on the way or waits for a slow handler. */
   mute(runId: string) {
     this.#muted.add(runId)
+    for (const { muted } of this.#listeners.values()) muted?.(runId)
   }
 
   unmute(runId: string) {
@@ -193,14 +197,12 @@ export class Channel {
     if (!listener) return
     listener.joined = !item.more
     this.#advance(listener, item.events.at(-1)?.seq)
-    listener.receive(item)
+    listener.receive(this.#muted.size > 0 ? { ...item, events: item.events.filter((event) => !this.#isMuted(event)) } : item)
   }
 
   #dispatch(event: AnyEvent) {
+    if (this.#muted.size > 0 && this.#isMuted(event)) return
     const durable = isDurable(event.kind)
-    if (this.#muted.has(event.runId)) {
-      if (!durable && event.kind !== 'input-withdrawn') return
-    }
     for (const listener of this.#listeners.values()) {
       const { sessionId, runId } = listener.interest
       if (
@@ -213,6 +215,10 @@ export class Channel {
       if (durable) this.#advance(listener, event.seq)
       listener.receive(event)
     }
+  }
+
+  #isMuted({ kind, runId }: AnyEvent) {
+    return this.#muted.has(runId) && !isDurable(kind) && kind !== 'input-withdrawn'
   }
 
   /** After a lost link, a replay begins where this listener has come to. */

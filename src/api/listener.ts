@@ -1,6 +1,6 @@
 import '../disposable.ts'
 import { AgentError, fromWire, report } from '../errors.ts'
-import type { AnyEvent } from '../events/kinds.ts'
+import { type AnyEvent, isDurable } from '../events/kinds.ts'
 import { mergeDeltas } from '../events/merge-deltas.ts'
 import type { Received } from './channel.ts'
 import type { Control, InvocationHandle, ListenOptions, SessionContext } from './types.ts'
@@ -41,6 +41,11 @@ export class EventListener implements InvocationHandle {
     if (item.kind !== '@joined') return this.#take(item)
     for (const event of item.events) this.#take(event)
     if (item.error) report(fromWire(item.error))
+  }
+
+  /** Forgets what waits of a run that was aborted, but for what lasts. */
+  mute(runId: string) {
+    this.#waiting = this.#waiting.filter((event) => event.runId !== runId || isDurable(event.kind))
   }
 
   abort(reason?: unknown) {

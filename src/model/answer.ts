@@ -7,6 +7,7 @@ import type {
 import type { ToolSet } from '@ai-sdk/provider-utils'
 import { AgentError } from '../errors.ts'
 import type { Emit } from '../events/bus.ts'
+import type { EventPayloads } from '../events/kinds.ts'
 import { toMessagePart } from '../sessions/fold-messages.ts'
 import type {
   ModelOutput,
@@ -55,10 +56,7 @@ export class Answer {
   /** What is being written, by the provider's part id. */
   readonly #open = { text: new Map<string, OpenText>(), reasoning: new Map<string, OpenText>() }
   /** Calls being written, by the provider's id. */
-  readonly #writing = new Map<
-    string,
-    { readonly partId: string; readonly toolCallId: string; readonly toolName: string; json: string }
-  >()
+  readonly #writing = new Map<string, { readonly started: StartedCall; json: string }>()
   /** Our id of a call by the provider's. */
   readonly #callIds = new Map<string, string>()
   /** Parts so far as a UI counts them: results stand inside their calls' parts. */
@@ -143,11 +141,14 @@ export class Answer {
     }
   }
 
-  /** What is kept of an answer that was cut: all but its tool calls, which were perhaps not whole. */
+  /**
+   * What is kept of an answer that was cut: all but its tool calls, which were perhaps not whole. An empty text stands in
+   * for each, since a part's index is its id.
+   */
   get partialParts(): readonly PartRecord[] {
-    return this.parts.filter(
-      (part) => part.type !== 'tool-call' && part.type !== 'tool-result' && !('text' in part && !part.text),
-    )
+    const shown = this.parts.filter(({ type }) => type !== 'tool-result')
+    const parts = shown.map((part): PartRecord => (part.type === 'tool-call' ? { type: 'text', text: '' } : part))
+    return parts.slice(0, parts.findLastIndex((part) => !('text' in part && part.text === '')) + 1)
   }
 
   /** Tells `emit` all of it again, each text as one delta: for listeners who join while it streams. */
@@ -161,9 +162,10 @@ export class Answer {
       else if (part.type === 'tool-call') emit('tool-call-completed', completed(part, messageId, partId))
       else emit('message-part', { messageId, partId, part: toMessagePart(part as WholePart) })
     }
-    for (const { partId, toolCallId, toolName, json } of this.#writing.values()) {
-      emit('tool-call-started', { messageId, partId, toolCallId, toolName })
-      if (json) emit('tool-call-delta', { messageId, partId, toolCallId, toolName, delta: json })
+    for (const part of this.parts) if (part.type === 'tool-result') tellResult(emit, part)
+    for (const { started, json } of this.#writing.values()) {
+      emit('tool-call-started', started)
+      if (json) emit('tool-call-delta', { ...writtenCall(started), delta: json })
     }
   }
 
@@ -209,35 +211,34 @@ export class Answer {
   }
 
   #startCall(part: Extract<LanguageModelV4StreamPart, { type: 'tool-input-start' }>) {
-    const toolCallId = this.#newCallId(part.id)
-    const call = { partId: String(this.#shown++), toolCallId, toolName: part.toolName, json: '' }
-    this.#writing.set(part.id, call)
-    const known = Object.hasOwn(this.#options.tools, part.toolName)
-    this.#options.emit('tool-call-started', {
-      messageId: this.#options.messageId,
-      partId: call.partId,
-      toolCallId,
-      toolName: part.toolName,
-      ...(part.dynamic || !known ? { dynamic: true } : undefined),
+    const { emit, messageId, tools } = this.#options
+    const { toolName } = part
+    const started: StartedCall = {
+      messageId,
+      partId: String(this.#shown++),
+      toolCallId: this.#newCallId(part.id),
+      toolName,
+      ...(part.dynamic || !Object.hasOwn(tools, toolName) ? { dynamic: true } : undefined),
       ...optional({ title: part.title }),
       ...(part.providerExecuted ? { providerExecuted: true } : undefined),
-    })
+    }
+    this.#writing.set(part.id, { started, json: '' })
+    emit('tool-call-started', started)
   }
 
   #callDelta(id: string, delta: string) {
     const call = this.#writing.get(id)
     if (!call) return
     call.json += delta
-    const { partId, toolCallId, toolName } = call
-    this.#options.emit('tool-call-delta', { messageId: this.#options.messageId, partId, toolCallId, toolName, delta })
+    this.#options.emit('tool-call-delta', { ...writtenCall(call.started), delta })
   }
 
   async #completeCall(call: LanguageModelV4ToolCall) {
     const { emit, messageId, tools } = this.#options
     const writing = this.#writing.get(call.toolCallId)
     this.#writing.delete(call.toolCallId)
-    const partId = writing?.partId ?? String(this.#shown++)
-    const part = await parseCall(call, writing?.toolCallId ?? this.#newCallId(call.toolCallId), tools)
+    const partId = writing?.started.partId ?? String(this.#shown++)
+    const part = await parseCall(call, writing?.started.toolCallId ?? this.#newCallId(call.toolCallId), tools)
     this.#push(part, partId)
     emit('tool-call-completed', completed(part, messageId, partId))
   }
@@ -278,15 +279,22 @@ export class Answer {
     const earlier = this.parts.findIndex((other) => other.type === 'tool-result' && other.toolCallId === toolCallId)
     if (earlier < 0) this.#push(part)
     else this.parts[earlier] = part
-    // What failed is no output: it is told with the message.
-    if (result.isError) return
-    this.#options.emit('tool-execution-progress', {
-      toolCallId,
-      toolName: result.toolName,
-      data: output,
-      preliminary: true,
-    })
+    tellResult(this.#options.emit, part)
   }
+}
+
+type StartedCall = EventPayloads['tool-call-started']
+
+const writtenCall = ({ messageId, partId, toolCallId, toolName }: StartedCall) => ({
+  messageId,
+  partId,
+  toolCallId,
+  toolName,
+})
+
+/** What the provider's own tool gave, while its message is under way. What failed is no output: the message tells it. */
+function tellResult(emit: Emit, { toolCallId, toolName, output, isError }: ToolResultPart) {
+  if (!isError) emit('tool-execution-progress', { toolCallId, toolName, data: output, preliminary: true })
 }
 
 const completed = (part: ToolCallPart, messageId: string, partId: string) => {

@@ -22,12 +22,21 @@ export function toPrompt(instructions: string | undefined, history: readonly Mes
     const message = turnedOnce(record)
     if (!message) continue
     const last = prompt.at(-1)
-    // A stop and its resume leave two tool messages for one answer; providers want one.
     if (message.role === 'tool' && last?.role === 'tool')
-      prompt[prompt.length - 1] = { ...last, content: [...last.content, ...message.content] }
+      prompt[prompt.length - 1] = joined(last, message, prompt.at(-2))
     else prompt.push(message)
   }
   return prompt
+}
+
+type ToolMessage = Extract<LanguageModelV4Message, { role: 'tool' }>
+
+/** A stop and what closes its calls later leave two tool messages for one answer; providers want one, in the order of the calls. */
+function joined(first: ToolMessage, second: ToolMessage, answer: LanguageModelV4Message | undefined): ToolMessage {
+  const calls =
+    answer?.role === 'assistant' ? answer.content.map((part) => (part.type === 'tool-call' ? part.toolCallId : '')) : []
+  const place = (part: Content<'tool'>) => ('toolCallId' in part ? calls.indexOf(part.toolCallId) : -1)
+  return { ...first, content: [...first.content, ...second.content].sort((a, b) => place(a) - place(b)) }
 }
 
 function turnedOnce(record: MessageRecord) {

@@ -8,7 +8,7 @@ import type { Environment } from './environment.ts'
 import { applyInbox } from './inbox.ts'
 import type { LiveSession } from './live-session.ts'
 import { Run } from './run.ts'
-import { runLoop } from './run-loop.ts'
+import { park, runLoop } from './run-loop.ts'
 import type { Settlements } from './settlements.ts'
 import { messageBase } from './turn.ts'
 
@@ -24,9 +24,15 @@ export class Conductor {
   readonly #closing = new AbortController()
   readonly #driven = new Set<LiveSession>()
   readonly #onIdle: () => void
+  readonly #follow: (live: LiveSession) => Promise<void>
 
-  constructor(env: Environment, settlements: Settlements, onIdle: () => void) {
+  constructor(
+    env: Environment,
+    settlements: Settlements,
+    { onIdle, follow }: { readonly onIdle: () => void; readonly follow: (live: LiveSession) => Promise<void> },
+  ) {
     this.#onIdle = onIdle
+    this.#follow = follow
     this.#env = env
     this.#settlements = settlements
   }
@@ -54,9 +60,7 @@ export class Conductor {
 
   /** Leaves all sessions: runs that are under way are left as they stand in the store. */
   async close(): Promise<void> {
-    const closed = new AgentError('closed', 'The runtime was closed.')
-    this.#closing.abort(closed)
-    for (const { run } of this.#driven) run?.abandon(closed)
+    this.#closing.abort(new AgentError('closed', 'The runtime was closed.'))
     await this.whenIdle()
   }
 
@@ -70,12 +74,24 @@ export class Conductor {
     if (!claim) return
     const leave = () => live.run?.leave(this.#closing.signal.reason)
     this.#closing.signal.addEventListener('abort', leave)
+    live.owned = true
     try {
       while (await this.#step(live, claim));
+      await this.#settleOthers(live)
     } finally {
       this.#closing.signal.removeEventListener('abort', leave)
       live.run = undefined
+      live.owned = false
       claim.release()
+    }
+  }
+
+  /** Runs that were asked for here, and that the owner before has ended. */
+  async #settleOthers(live: LiveSession) {
+    for (const runId of this.#settlements.runsOf(live.id)) {
+      const record = await this.#env.store.readRun(runId)
+      if (record?.endedAt === undefined) continue
+      this.#settlements.settle(record, await this.#env.store.readMessages(live.id, { from: record.firstIndex }))
     }
   }
 
@@ -90,6 +106,8 @@ export class Conductor {
     this.#closing.signal.throwIfAborted()
     live.inboxChanged = false
     const state = await this.#env.store.readSession(live.id, { messages: 0 })
+    // What the owner before committed is told before anything of ours.
+    if (state && state.session.seq !== live.seq) await live.exclusive(() => this.#follow(live))
     const inbox = state?.inbox ?? (await this.#env.store.readInbox(live.id))
     const input = inbox.find((item): item is InputItem => item.type === 'input')
     const active = state?.run && state.run.endedAt === undefined ? state.run : undefined
@@ -102,9 +120,14 @@ export class Conductor {
   /** A run that waited: goes on where something has come that it waited for. */
   async #goOn(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<boolean> {
     const run = await this.#load(live, claim, state, record)
+    const { size } = run.calls
     live.inboxChanged = true
     await applyInbox(run)
-    if (!run.ending && !canGoOn(run)) return false
+    if (!run.ending && !canGoOn(run)) {
+      // One of several answers came: listeners saw its call carried out, and the run waits again.
+      if (run.calls.size > size) await park(run, record.waitingFor ?? 'tool-results')
+      return false
+    }
     await this.#advance(run)
     return run.over
   }

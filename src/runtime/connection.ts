@@ -176,7 +176,7 @@ export class Connection implements Sink {
       // From here to the end nothing is awaited.
       if (!this.#joining.has(id)) return
       // Other listeners are still to be told what this one begins with.
-      behind = undefined
+      behind = this.#options.caughtUp?.(live.id)
       if (behind) return post({ kind: '@joined', id, events, more: true })
       this.#joining.delete(id)
       this.#listeners.set(id, listener)

@@ -28,7 +28,10 @@ export class Engine {
 
   constructor(env: Environment) {
     this.env = env
-    this.conductor = new Conductor(env, this.settlements, () => this.#prune())
+    this.conductor = new Conductor(env, this.settlements, {
+      onIdle: () => this.#prune(),
+      follow: (live) => this.follow(live),
+    })
   }
 
   connect(options: ConnectionOptions): Connection {
@@ -131,7 +134,7 @@ export class Engine {
     const live = this.#sessions.get(change.sessionId)
     switch (change.type) {
       case 'committed':
-        if (live?.driving) return
+        if (live?.owned) return
         if (live) live.exclusive(() => this.follow(live)).catch(report)
         return this.#tellSession(change.sessionId, 'session-updated')
       case 'said':

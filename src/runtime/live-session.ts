@@ -12,6 +12,8 @@ export class LiveSession {
   known = false
   /** Settles when nobody here advances the session, or waits for its lock, any more. */
   driving: Promise<void> | undefined
+  /** This runtime holds the session's lock, and tells its listeners itself what it commits. */
+  owned = false
   /** Listeners and views that hold on to it. */
   listeners = 0
   /** The history as the last owner here left it, of use for as long as the session's last commit is the same. */

@@ -41,7 +41,7 @@ async function carryOutCalls(run: Run) {
 }
 
 /** A run that waits is a record in the store; no memory, lock or promise stands for it. */
-async function park(run: Run, waitingFor: NonNullable<Run['record']['waitingFor']>) {
+export async function park(run: Run, waitingFor: NonNullable<Run['record']['waitingFor']>) {
   await run.commit({ run: { status: 'waiting', waitingFor }, events: [{ kind: 'run-waiting', waitingFor }] })
 }
 

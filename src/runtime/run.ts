@@ -111,11 +111,6 @@ export class Run implements ToolRun {
     this.#controller.abort(abortError())
   }
 
-  /** Leaves the run as it stands in the store. */
-  abandon(error: AgentError) {
-    this.#controller.abort(error)
-  }
-
   /** Stops whatever is under way, and leaves the run as it stands in the store. */
   leave(reason: AgentError) {
     this.#controller.abort(reason)

@@ -29,6 +29,11 @@ export class Settlements {
     return this.wait(this.#waiting.get(runId)?.[0]?.sessionId ?? '', runId)
   }
 
+  /** Runs of a session that somebody waits for. */
+  runsOf(sessionId: string): readonly string[] {
+    return [...this.#waiting].flatMap(([runId, [waiter]]) => (waiter?.sessionId === sessionId ? [runId] : []))
+  }
+
   /** The run has ended, as its record says. */
   settle(record: RunRecord, messages: readonly MessageRecord[]) {
     if (!this.#waiting.has(record.runId)) return

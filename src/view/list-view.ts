@@ -9,6 +9,8 @@ export interface ListSource {
   list(page: { readonly limit: number }): Promise<readonly SessionInfo[]>
   /** Calls `changed` with every event of these kinds, of any session; returns its undo. */
   listen(kinds: readonly EventKind[], changed: () => void): () => void
+  /** Tells when the runtime is lost, and when it is there again; returns its undo. */
+  onState(changed: (lost: boolean) => void): () => void
 }
 
 export interface ListViewOptions {
@@ -39,14 +41,20 @@ export function createListView(source: ListSource, { limit, frame }: ListViewOpt
       }
       // Listens first: what happens while the list is read makes it be read again.
       const leave = source.listen(kinds, load)
+      const forget = source.onState((lost) => (lost ? set((now) => now.map(interrupted)) : void load()))
       void load()
       return () => {
         outdated = false
         leave()
+        forget()
       }
     },
   })
 }
+
+/** Nobody advances the runs of a runtime that is gone. */
+const interrupted = (row: SessionInfo): SessionInfo =>
+  row.status === 'running' ? { ...row, status: 'interrupted' } : row
 
 /** Rows that are as they were keep their identity, and so does a list of such rows. */
 function withKnown(now: readonly SessionInfo[], rows: readonly SessionInfo[]): readonly SessionInfo[] {

@@ -117,3 +117,64 @@ describe('after a reload', () => {
     expect((await second.runs.get(run.runId).result).text).toBe('Booked.')
   })
 })
+
+describe('two tabs', () => {
+  function tabs(...turns: ScriptedTurn[]) {
+    const name = newName()
+    const model = scriptedModel(turns)
+    const [first, second] = [1, 2].map(() => {
+      const agent = createRuntime(assistant, { model, store: newStore(name) })
+      onTestFinished(() => agent.close())
+      return agent.session('trip')
+    })
+    if (!first || !second) return expect.unreachable()
+    onTestFinished(second.view.subscribe(() => {}))
+    return { first, second, model }
+  }
+  const texts = (view: ReturnType<typeof tabs>['second']['view']) =>
+    view
+      .getSnapshot()
+      .messages.flatMap(({ parts }) => parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])))
+
+  it('the other tab sees each step once it is saved, and what it sends waits its turn', async () => {
+    let answer = () => {}
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const { first, second } = tabs(() => asked.then(() => reply.text('One.')), reply.text('Two.'))
+    const deltas: string[] = []
+    second.on('text-delta', ({ delta }) => {
+      deltas.push(delta)
+    })
+    const run = first.send('First')
+    await vi.waitFor(() => expect(texts(second.view)).toEqual(['First']))
+    const queued = second.send('Second')
+    await vi.waitFor(() => expect(second.view.getSnapshot().queue).toMatchObject([{ text: 'Second' }]))
+    answer()
+    expect((await run.result).text).toBe('One.')
+    expect((await queued.result).text).toBe('Two.')
+    await vi.waitFor(() => expect(texts(second.view)).toEqual(['First', 'One.', 'Second', 'Two.']))
+    expect(deltas.join('')).not.toContain('One.')
+  })
+
+  it('a stop takes effect from the other tab', async () => {
+    const { first, second, model } = tabs(reply.hang())
+    const run = first.send('First')
+    await vi.waitFor(() => expect(model.calls).toHaveLength(1))
+    await second.stop()
+    expect(await run.result).toMatchObject({ status: 'stopped', reason: 'requested' })
+  })
+})
+
+it('a run that has not begun is withdrawn by a stop', async () => {
+  const model = scriptedModel([reply.hang()])
+  const agent = createRuntime(assistant, { model, store: newStore(newName()) })
+  onTestFinished(() => agent.close())
+  const session = agent.session('trip')
+  session.send('First')
+  await vi.waitFor(() => expect(model.calls).toHaveLength(1))
+  const queued = session.send('Second')
+  await expect(queued.stop()).rejects.toMatchObject({ name: 'AbortError' })
+  const { messages } = await session.view.ready
+  expect(messages.filter(({ role }) => role === 'user')).toHaveLength(1)
+})

@@ -13,7 +13,7 @@ interface Request {
 function sessions() {
   const frames = new Frames()
   const requests: Request[] = []
-  const source = { kinds: [] as readonly EventKind[], changed: () => {}, left: 0 }
+  const source = { kinds: [] as readonly EventKind[], changed: () => {}, state: (_lost: boolean) => {}, left: 0 }
   const view = createListView(
     {
       list: ({ limit }) => new Promise((resolve, reject) => requests.push({ limit, resolve, reject })),
@@ -21,6 +21,12 @@ function sessions() {
         Object.assign(source, { kinds, changed })
         return () => {
           source.left++
+        }
+      },
+      onState: (changed) => {
+        source.state = changed
+        return () => {
+          source.state = () => {}
         }
       },
     },
@@ -108,4 +114,16 @@ test('a list that nobody watches any more is not loaded again', async () => {
   await new Promise((resolve) => setTimeout(resolve))
   expect(requests).toHaveLength(1)
   expect(view.getSnapshot()).toEqual([])
+})
+
+test('a lost runtime interrupts what it ran, and the next one is asked anew', async () => {
+  const { answer, frames, requests, source, view } = sessions()
+  view.subscribe(() => {})
+  await answer([{ ...row('a'), status: 'running' }, row('b')])
+  source.state(true)
+  frames.next()
+  expect(view.getSnapshot().map(({ status }) => status)).toEqual(['interrupted', 'ready'])
+  expect(requests).toHaveLength(1)
+  source.state(false)
+  expect(requests).toHaveLength(2)
 })
