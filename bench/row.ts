@@ -29,19 +29,22 @@ export interface Measured {
 }
 
 export function rowOf({ name, unit, samples, peer, atLeast, atMost, note }: Measured): Row {
-  const value = median(samples)
-  const peerValue = peer && median(peer.samples)
+  const value = rounded(median(samples))
+  const peerValue = peer && rounded(median(peer.samples))
   const budget = atLeast ?? atMost
   return {
     name,
     value,
     unit,
-    ...(samples.length > 1 && { range: [Math.min(...samples), Math.max(...samples)] as const }),
-    ...(peer && peerValue !== undefined && { peer: peer.name, peerValue, ratio: value / peerValue }),
+    ...(samples.length > 1 && { range: [rounded(Math.min(...samples)), rounded(Math.max(...samples))] as const }),
+    ...(peer && peerValue !== undefined && { peer: peer.name, peerValue, ratio: rounded(value / peerValue) }),
     ...(budget !== undefined && { budget, met: atLeast === undefined ? value <= budget : value >= budget }),
     ...(note !== undefined && { note }),
   }
 }
+
+/** Four digits: there is no more in any of these figures. */
+const rounded = (value: number) => Number(value.toPrecision(4))
 
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b)

@@ -18,7 +18,10 @@ const browser = await launch()
 try {
   const known = await browser.withPage(site.url, (page) => page.evaluate(() => (globalThis as Global).bench.names))
   const names = known.filter((name) => name.includes(values.only))
-  if (names.length === 0) throw new Error(`There is no measurement "${values.only}". There are: ${known.join(', ')}.`)
+  if (names.length === 0) {
+    console.error(`There is no measurement "${values.only}". There are: ${known.join(', ')}.`)
+    process.exitCode = 2
+  }
   const rows: Row[] = []
   for (const name of names) {
     const begun = performance.now()
@@ -27,9 +30,10 @@ try {
     )
     rows.push(...measured)
     if (values.json) for (const row of measured) console.log(JSON.stringify(row))
+    // How far it is; the figures alone go to the output.
     console.error(`${name}: ${((performance.now() - begun) / 1000).toFixed(1)} s`)
   }
-  if (!values.json) printTable(rows, `Chromium ${browser.version}, medians of 5 rounds after a warm-up`)
+  if (!values.json && rows.length > 0) printTable(rows, `Chromium ${browser.version}; medians after a warm-up`)
 } finally {
   await browser.close()
   await site.close()

@@ -21,7 +21,10 @@ export async function serveSite(): Promise<{ readonly url: string; close(): Prom
       emptyOutDir: true,
       reportCompressedSize: false,
       chunkSizeWarningLimit: Number.POSITIVE_INFINITY,
-      rolldownOptions: { input: fileURLToPath(new URL('page.html', import.meta.url)) },
+      rolldownOptions: {
+        input: fileURLToPath(new URL('page.html', import.meta.url)),
+        checks: { pluginTimings: false },
+      },
     },
     preview: { host: '127.0.0.1', port: 0, cors: false },
   } satisfies InlineConfig

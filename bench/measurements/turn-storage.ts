@@ -1,5 +1,6 @@
 import { createRuntime, defineAgent, indexedDbStore } from 'turnloop/runtime'
 import { tools } from '../add-tool.ts'
+import { bareTransaction, openBare } from '../bare-transactions.ts'
 import { measuredStore, type Span, unionOf } from '../measured-store.ts'
 import { alternate } from '../rounds.ts'
 import { median, type Row, rowOf } from '../row.ts'
@@ -10,7 +11,8 @@ const runs = 30
 
 /**
  * The time that a turn with one tool call spends on IndexedDB: as long as any call of the store is under way, from the
- * model's answer to the tool message. The tool is not idempotent, so that its intent is written strictly.
+ * model's answer to the tool message. The tool is not idempotent, so that its intent is written strictly. Beside it as many
+ * transactions of that size with nothing of turnloop around them: what the browser and the disk take for themselves.
  */
 export async function turnStorage(): Promise<Row[]> {
   const spans: Span[] = []
@@ -21,7 +23,8 @@ export async function turnStorage(): Promise<Row[]> {
     },
   )
   const wholeRuns: number[] = []
-  const { turn } = await alternate({
+  const db = await openBare('bench-bare')
+  const { turn, bare } = await alternate({
     turn: async () => {
       const turns: number[] = []
       const wholes: number[] = []
@@ -34,10 +37,28 @@ export async function turnStorage(): Promise<Row[]> {
       wholeRuns.push(median(wholes))
       return median(turns)
     },
+    bare: async () => {
+      const sequences: number[] = []
+      for (let i = 0; i < runs; i++) {
+        const begun = performance.now()
+        for (const durability of ['relaxed', 'strict', 'relaxed', 'relaxed'] as const)
+          await bareTransaction(db, durability)
+        sequences.push(performance.now() - begun)
+      }
+      return median(sequences)
+    },
   })
+  db.close()
   await runtime.close()
   return [
-    rowOf({ name: 'storage of a turn with one tool call', unit: 'ms', samples: turn, atMost: 6 }),
+    rowOf({
+      name: 'storage of a turn with one tool call',
+      unit: 'ms',
+      samples: turn,
+      peer: { name: '4 bare transactions', samples: bare },
+      atMost: 6,
+      note: 'the time in which a call of the store is under way, from the answer to the tool message',
+    }),
     rowOf({
       name: 'storage of the whole run: input, lock, start, that turn, an answer',
       unit: 'ms',

@@ -1,5 +1,5 @@
 import type { JSONSchema7 } from '@ai-sdk/provider'
-import type { FlexibleSchema, Schema, Tool, ToolSet } from '@ai-sdk/provider-utils'
+import type { FlexibleSchema, Schema, Tool } from '@ai-sdk/provider-utils'
 
 /** What a tool's `execute` receives beside its input. */
 export interface ToolContext {
@@ -69,5 +69,3 @@ export function jsonSchema<T = unknown>(
 ): Schema<T> {
   return { [schemaMark]: true, jsonSchema: schema, validate: options.validate } as unknown as Schema<T>
 }
-
-export type Tools = ToolSet

@@ -197,7 +197,9 @@ export class Channel {
     if (!listener) return
     listener.joined = !item.more
     this.#advance(listener, item.events.at(-1)?.seq)
-    listener.receive(this.#muted.size > 0 ? { ...item, events: item.events.filter((event) => !this.#isMuted(event)) } : item)
+    listener.receive(
+      this.#muted.size > 0 ? { ...item, events: item.events.filter((event) => !this.#isMuted(event)) } : item,
+    )
   }
 
   #dispatch(event: AnyEvent) {

@@ -1,4 +1,5 @@
 import { AgentError, messageOf } from '../errors.ts'
+import { holdLifeline, watchLifeline } from '../protocol/lifeline.ts'
 import {
   isPortMessage,
   type Link,
@@ -69,18 +70,23 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const flush = () => {
     if (connected && outgoing.length > 0) post({ type: 'say', messages: outgoing.splice(0) })
   }
-  const sayHello = () => post({ type: 'hello', protocol: protocolVersion, page })
+  // A dedicated worker ends with its page.
+  const lifeline = 'terminate' in made ? undefined : holdLifeline('page', left.signal)
+  const sayHello = async () => {
+    const lock = await lifeline
+    if (!left.signal.aborted) post({ type: 'hello', protocol: protocolVersion, page: lock ? { ...page, lock } : page })
+  }
 
   const hello = (protocol: number, answer: boolean, lock?: string) => {
     if (protocol !== protocolVersion) {
       const problem = `The worker speaks version ${protocol} of the protocol, this page ${protocolVersion}: one of them is from before an update. Reload the page.`
       return lose(new AgentError('protocol-mismatch', problem))
     }
-    if (!answer) return sayHello()
+    if (!answer) return void sayHello()
     if (connected) return
     connected = true
     clearTimeout(timer)
-    if (lock) watchLock(lock, left.signal, () => end('The worker has ended.'))
+    if (lock) watchLifeline(lock, left.signal, () => end('The worker has ended.'))
     flush()
   }
 
@@ -109,7 +115,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   for (const emitter of new Set<EventTarget>([port, made])) emitter.addEventListener('error', onError, { signal })
   target.addEventListener('close', () => end('The port was closed.'), { signal })
   if ('start' in port) port.start()
-  sayHello()
+  void sayHello()
 
   return {
     send: (message) => {
@@ -127,10 +133,4 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
       else post({ type: 'bye', close: typeof source === 'function' })
     },
   }
-}
-
-/** The lock is free once its holder is gone: `terminate()` fires no event. */
-function watchLock(name: string, signal: AbortSignal, gone: () => void) {
-  const { locks } = navigator as { locks?: LockManager }
-  locks?.request(name, { signal }, gone).catch(() => {})
 }

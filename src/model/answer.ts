@@ -21,7 +21,6 @@ import type {
 import { parseCall } from '../tools/parse-call.ts'
 import { modelOutputOf, toJson, toStored } from '../tools/tool-output.ts'
 import { dataUrl } from './file-data.ts'
-import { toModelError } from './model-error.ts'
 import { toUsage } from './usage.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -137,7 +136,7 @@ export class Answer {
         this.finishReason = part.finishReason.unified
         return
       case 'error':
-        throw toModelError(part.error)
+        throw part.error
     }
   }
 

@@ -15,6 +15,8 @@ export interface ModelCall {
   readonly timeout: ModelTimeout | undefined
   /** Ends the call at once; it then rejects with the signal's reason. */
   readonly signal: AbortSignal
+  /** What must not show in an error. */
+  readonly credentials?: unknown
   /** Hears every part before the answer does. */
   readonly onPart?: (part: LanguageModelV4StreamPart) => void
 }
@@ -31,7 +33,7 @@ export async function callModel(call: ModelCall): Promise<void> {
     checkFinish(answer)
   } catch (error) {
     signal.throwIfAborted()
-    throw watch.expired ?? toModelError(error)
+    throw watch.expired ?? toModelError(error, call.credentials)
   } finally {
     watch.end()
   }

@@ -1,41 +1,61 @@
 import { APICallError } from '@ai-sdk/provider'
 import { AgentError, type AgentErrorCode, messageOf } from '../errors.ts'
+import { redact } from './redact.ts'
 
 /**
  * What a model call failed with, by code. Nothing of the request or the response's headers is kept: they hold keys, and
  * an answer to a 401 may echo one, so that its words are not passed on either.
  */
-export function toModelError(thrown: unknown): AgentError {
+export function toModelError(thrown: unknown, credentials?: unknown): AgentError {
   if (thrown instanceof AgentError) return thrown
-  if (APICallError.isInstance(thrown)) return fromApiError(thrown)
+  const words = redact(messageOf(isStreamError(thrown) ? thrown.message : thrown), credentials)
+  if (APICallError.isInstance(thrown)) return fromApiError(thrown, words)
+  if (isStreamError(thrown)) return fromStatus(thrown.statusCode, words, thrown.isRetryable, 'in mid-answer')
   // A browser tells of a refused or lost connection with a bare TypeError; so does a CORS refusal.
   if (thrown instanceof TypeError) {
     return new AgentError(
       'unreachable',
-      `The model's endpoint can't be reached (offline, refused, or not allowed by CORS): ${messageOf(thrown)}`,
+      `The model's endpoint can't be reached (offline, refused, or not allowed by CORS): ${words}`,
     )
   }
-  return new AgentError('model-failed', `The model failed: ${messageOf(thrown)}`)
+  return new AgentError('model-failed', `The model failed: ${words}`)
 }
 
-function fromApiError(error: APICallError): AgentError {
-  const status = error.statusCode
-  if (status === undefined || (status === 200 && error.cause instanceof TypeError)) {
+function fromApiError({ statusCode: status, isRetryable, cause }: APICallError, words: string): AgentError {
+  if (status === undefined || (status === 200 && cause instanceof TypeError)) {
     const code = status === 200 ? 'model-interrupted' : 'unreachable'
-    return new AgentError(code, `The connection to the model was lost: ${messageOf(error)}`, { status })
+    return new AgentError(code, `The connection to the model was lost: ${words}`, { status })
   }
+  return fromStatus(status, words, isRetryable, `HTTP ${status}`, { status })
+}
+
+interface StreamError {
+  readonly message: string
+  /** What the error's words come to, where the answer itself began with a 200. */
+  readonly statusCode?: number
+  readonly isRetryable?: boolean
+}
+
+/** An error event within a stream: providers tell of it as plain data. */
+const isStreamError = (thrown: unknown): thrown is StreamError =>
+  typeof thrown === 'object' &&
+  thrown !== null &&
+  !(thrown instanceof Error) &&
+  typeof (thrown as StreamError).message === 'string'
+
+function fromStatus(
+  status: number | undefined,
+  words: string,
+  recoverable: boolean | undefined,
+  how: string,
+  options: { readonly status?: number } = {},
+): AgentError {
   if (status === 401 || status === 403) {
-    return new AgentError(
-      'unauthorized',
-      `The model's endpoint refused the credentials (HTTP ${status}). Check the key or the proxy.`,
-      { status },
-    )
+    const problem = `The model's endpoint refused the credentials (${how}). Check the key or the proxy.`
+    return new AgentError('unauthorized', problem, options)
   }
-  const code = codeOf(status)
-  return new AgentError(code, `The model's endpoint answered HTTP ${status}: ${messageOf(error)}`, {
-    status,
-    recoverable: error.isRetryable,
-  })
+  const retry = recoverable === undefined ? options : { ...options, recoverable }
+  return new AgentError(codeOf(status ?? 0), `The model's endpoint answered with an error (${how}): ${words}`, retry)
 }
 
 function codeOf(status: number): AgentErrorCode {

@@ -1,6 +1,7 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import type { Model } from '../agent/define-agent.ts'
-import { AgentError, toAgentError } from '../errors.ts'
+import { AgentError, messageOf } from '../errors.ts'
+import { redact } from './redact.ts'
 
 /** `createRuntime`'s `models`. */
 export type Models = Readonly<Record<string, Model>>
@@ -32,7 +33,7 @@ async function callModelFunction(make: Extract<Model, (...args: never[]) => unkn
   try {
     return await make({ credentials })
   } catch (error) {
-    throw toAgentError(error, 'model-failed')
+    throw error instanceof AgentError ? error : new AgentError('model-failed', redact(messageOf(error), credentials))
   }
 }
 

@@ -122,6 +122,8 @@ export interface PageHello {
   readonly pageId: string
   /** The page tools that it carries out. */
   readonly tools: readonly string[]
+  /** Its lifeline, where the worker may outlive it. */
+  readonly lock?: string
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

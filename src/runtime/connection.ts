@@ -13,7 +13,7 @@ import { snapshotOf } from './snapshot.ts'
 
 export interface ConnectionOptions {
   /** Takes what is told, in order. It must not throw. */
-  readonly post: (item: ToPage) => void
+  readonly post: (item: ToPage) => unknown
   /** Where the page is told too late of a session: resolves when it has been told. Else `undefined`. */
   readonly caughtUp?: (sessionId: string) => Promise<void> | undefined
   readonly page?: { readonly pageId: string; readonly tools: readonly string[] }

@@ -44,9 +44,12 @@ export class Engine {
     this.#connections.delete(connection)
   }
 
-  /** Resolves once no session is advanced here. */
-  whenIdle(): Promise<void> {
-    return this.conductor.whenIdle()
+  /** Resolves once no session is advanced here, and no input is being written. */
+  async whenIdle(): Promise<void> {
+    do {
+      await Promise.all(this.#writing.values())
+      await this.conductor.whenIdle()
+    } while (this.#writing.size > 0)
   }
 
   /** Runs one at a time, in order, what writes to a session's inbox. */

@@ -6,7 +6,7 @@ import type { End, Run } from './run.ts'
 const defaults = { maxTurns: 50, maxInput: 200_000 } satisfies Limits
 
 /** The agent's limits; a run may narrow them, never widen them. */
-export function limitsOf(agent: AgentDefinition, request: Pick<RunRequestRecord, 'limits'>): Required<Limits> {
+function limitsOf(agent: AgentDefinition, request: Pick<RunRequestRecord, 'limits'>): Required<Limits> {
   const own = { ...defaults, ...agent.limits }
   return { ...own, maxTurns: Math.min(own.maxTurns, request.limits?.maxTurns ?? own.maxTurns) }
 }

@@ -45,6 +45,7 @@ export async function askModel(run: Run): Promise<Answer> {
     answer,
     timeout: agent.modelTimeout,
     signal: run.signal,
+    credentials: env.credentials(),
     ...(hearsChat(run) ? { onPart: (part: LanguageModelV4StreamPart) => tellChat(run, part) } : undefined),
   })
   return answer

@@ -1,8 +1,8 @@
 import type { AgentRuntime } from '../api/types.ts'
 import { inMacrotask } from '../events/macrotask.ts'
+import { holdLifeline, watchLifeline } from '../protocol/lifeline.ts'
 import { isPortMessage, type PageHello, type PortMessage, protocolVersion } from '../protocol/messages.ts'
 import { Outbox } from '../protocol/outbox.ts'
-import type { Connection } from '../runtime/connection.ts'
 import { insideOf } from '../runtime/runtime.ts'
 
 /** Where pages come from: a port, or a worker's own scope. */
@@ -39,29 +39,34 @@ function workerScope(): WorkerScope | undefined {
 }
 
 function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port: ServePort, closeWorker?: () => void) {
-  let connected: { readonly connection: Connection; readonly outbox: Outbox } | undefined
+  let connected: ReturnType<typeof connect> | undefined
   const post = (message: PortMessage) => port.postMessage(message)
   const hello = async (answer: boolean) => {
-    const lock = await workerLock()
+    const lock = await workerLifeline()
     post({ type: 'hello', protocol: protocolVersion, answer, ...(lock === undefined ? undefined : { lock }) })
   }
 
   /** Each page has an outbox of its own: batches that the one before has not acknowledged are not waited for. */
   const connect = (page: PageHello) => {
+    const left = new AbortController()
+    // A page that was closed or reloaded has no time for a goodbye.
+    if (page.lock) watchLifeline(page.lock, left.signal, leave)
     const outbox = new Outbox({
       post,
       later: (task, delay) => void (delay > 0 ? setTimeout(task, delay) : inMacrotask(task)),
       refill: (sessionId, skipped, resume) => connection.refill(sessionId, skipped, resume),
     })
     const connection = engine.connect({
-      post: (item) => outbox.push(item),
+      // What a call comes to after its page has left is nobody's.
+      post: (item) => left.signal.aborted || outbox.push(item),
       caughtUp: (sessionId) => outbox.caughtUp(sessionId),
       page,
       setCredentials,
     })
-    return { connection, outbox }
+    return { connection, outbox, left }
   }
   const leave = () => {
+    connected?.left.abort()
     connected?.connection.close()
     connected = undefined
   }
@@ -92,7 +97,7 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
   port.addEventListener('message', ({ data }) => {
     if (isPortMessage(data)) receive(data)
   })
-  // A page that was closed or reloaded has no time for a goodbye.
+  // Not every browser tells.
   port.addEventListener('close', leave)
   port.start?.()
   // The page's hello is lost where it came before this listener.
@@ -102,20 +107,10 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
 const isPage = (page: PageHello | null): page is PageHello =>
   typeof page?.pageId === 'string' && Array.isArray(page.tools)
 
-let lockName: Promise<string | undefined> | undefined
+let lifeline: Promise<string | undefined> | undefined
 
-/** A Web Lock that this worker holds for as long as it lives: whoever gets it knows of its death. */
-function workerLock(): Promise<string | undefined> {
-  lockName ??= new Promise((resolve) => {
-    const { locks } = navigator as { locks?: LockManager }
-    if (!locks) return resolve(undefined)
-    const name = `turnloop:worker:${crypto.randomUUID()}`
-    locks
-      .request(name, () => {
-        resolve(name)
-        return new Promise(() => {})
-      })
-      .catch(() => resolve(undefined))
-  })
-  return lockName
+/** One for the whole worker. */
+function workerLifeline() {
+  lifeline ??= holdLifeline('worker')
+  return lifeline
 }

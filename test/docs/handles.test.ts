@@ -64,20 +64,27 @@ describe('the examples of handles', () => {
     expect(ends).toEqual(['run-cancelled'])
   })
 
-  it('archive what was stored, from where they had come to', async () => {
+  it('archive what was stored, once, from where they had come to', async () => {
     const sent: string[] = []
-    vi.stubGlobal('fetch', async (url: string, { body }: { body?: string } = {}) => {
-      if (url === '/api/archive') sent.push(JSON.parse(body ?? '').role)
-      return Response.json({ celsius: 21 })
+    let status = 200
+    vi.stubGlobal('fetch', async (_url: string, { body }: RequestInit) => {
+      sent.push(JSON.parse(String(body)).role)
+      return new Response(null, { status })
     })
     const { agent } = agentWith(reply.text('Hello.'), reply.text('Yes?'))
     await agent.session('trip').send('Hi').result
-    const listener = handles.archive(agent)
+    const first = handles.archive(agent)
     await vi.waitFor(() => expect(sent).toEqual(['user', 'assistant']))
-    listener.abort()
+    expect(first.finished).toBe(false)
+
+    status = 500
     await agent.session('trip').send('You there?').result
-    expect(sent).toHaveLength(2)
-    handles.archive(agent)
-    await vi.waitFor(() => expect(sent).toEqual(['user', 'assistant', 'user', 'assistant']))
+    await vi.waitFor(() => expect(first.finished).toBe(true))
+    expect(sent.splice(0)).toEqual(['user', 'assistant', 'user'])
+
+    status = 200
+    const second = handles.archive(agent)
+    await vi.waitFor(() => expect(sent).toEqual(['user', 'assistant']))
+    second.abort()
   })
 })

@@ -125,7 +125,7 @@ describe('the README', () => {
       [...stdout.matchAll(/^(\S.*?)\s{2,}([\d.]+)(?:\s|$)/gm)].map(([, name, size]) => [name, Number(size)]),
     )
     for (const [name, size] of told) {
-      const now = measured.get(name) ?? measured.get(name.replace('@ai-sdk/openai', 'createOpenAI'))
+      const now = measured.get(name)
       expect(now, `${name}, in ${stdout}`).toBeDefined()
       expect(Math.abs((now ?? 0) - size), `${name}: ${now} KB`).toBeLessThanOrEqual(Math.max(size / 10, 0.1))
     }

@@ -108,8 +108,8 @@ async function play({ turns, way, moment }: Scenario, store: Store) {
 
   const second = createRuntime(agent, { store: mortal(store) })
   const again = second.session('trip')
-  // An input that the dead runtime had only written is run first.
-  again.on('run-waiting', ({ runId }) => void second.runs.get(runId).stop())
+  // A run that waited outlives its runtime, and an input that was only written is run first.
+  again.on('run-waiting', ({ runId }) => void second.runs.get(runId).stop(), { since: 0 })
   const output = await again.send('next question').result
   expect(output).toMatchObject({ status: 'completed', text: 'fresh' })
   expect(prompts.flatMap(problemsOf)).toEqual([])

@@ -52,9 +52,11 @@ export function archive(agent: Agent) {
   const archived = Number(localStorage.getItem('archived') ?? 0)
   const listener = session.on(
     ['user-message-committed', 'tool-message-committed', 'assistant-message-committed'],
-    async ({ seq, message }, _context, { signal }) => {
-      await fetch('/api/archive', { method: 'PUT', body: JSON.stringify(message), signal })
-      localStorage.setItem('archived', String(seq))
+    async ({ seq, message }, _context, control) => {
+      const request = { method: 'PUT', body: JSON.stringify(message), signal: control.signal }
+      const answer = await fetch('/api/archive', request).catch(() => undefined)
+      if (answer?.ok) localStorage.setItem('archived', String(seq))
+      else control.cancel() // the next visit goes on from the mark
     },
     { since: archived, concurrency: 1, timeout: 10_000 },
   )

@@ -1,0 +1,24 @@
+// A thread that ends fires no event on the other side, and a port that it held none either. But its locks come free.
+
+/**
+ * Holds a Web Lock for as long as this thread lives, or until `signal` aborts: whoever waits for it knows of its end.
+ * Gives its name once it is held; `undefined` where there are no locks.
+ */
+export function holdLifeline(of: 'page' | 'worker', signal?: AbortSignal): Promise<string | undefined> {
+  const { locks } = navigator as { locks?: LockManager }
+  if (!locks) return Promise.resolve(undefined)
+  const name = `turnloop:${of}:${crypto.randomUUID()}`
+  return new Promise((resolve) => {
+    const held = () => {
+      resolve(name)
+      return new Promise<void>((release) => signal?.addEventListener('abort', () => release(), { once: true }))
+    }
+    locks.request(name, held).catch(() => resolve(undefined))
+  })
+}
+
+/** Calls `ended` when the thread is gone that holds the lifeline. */
+export function watchLifeline(name: string, signal: AbortSignal, ended: () => void): void {
+  const { locks } = navigator as { locks?: LockManager }
+  locks?.request(name, { signal }, ended).catch(() => {})
+}
