@@ -58,6 +58,16 @@ const recoverableCodes: ReadonlySet<AgentErrorCode> = new Set([
   'timeout',
 ])
 
+/** Codes that say that the store can't go on: what happened can't be written down. */
+export const storeCodes: ReadonlySet<AgentErrorCode> = new Set([
+  'ownership-lost',
+  'storage-full',
+  'storage-unavailable',
+  'storage-lost',
+  'storage-outdated',
+  'closed',
+])
+
 export interface AgentErrorOptions {
   /** HTTP status of the model's endpoint, where it gave one. */
   readonly status?: number

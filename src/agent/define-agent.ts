@@ -48,6 +48,9 @@ type Merged<T> = T extends readonly any[]
     : never
   : T
 
+/** The one tool set of a definition; an intersection with `ToolSet` would make every string a tool's name. */
+type ToolSetOf<T> = Merged<T> extends infer M extends ToolSet ? M : never
+
 const toolNames = /^[a-zA-Z0-9_-]{1,64}$/
 
 /**
@@ -57,7 +60,7 @@ const toolNames = /^[a-zA-Z0-9_-]{1,64}$/
  */
 export function defineAgent<const Name extends string, T extends ToolSet | readonly ToolSet[] = Record<never, never>>(
   definition: Omit<AgentDefinition<Name>, 'tools'> & { readonly tools?: T },
-): AgentDefinition<Name, Merged<T> & ToolSet> {
+): AgentDefinition<Name, ToolSetOf<T>> {
   const { name, model, limits } = definition
   if (typeof name !== 'string' || !name)
     throw new AgentError('invalid-argument', 'defineAgent: give the agent a `name`.')
@@ -77,7 +80,7 @@ export function defineAgent<const Name extends string, T extends ToolSet | reado
       )
     }
   }
-  return { ...definition, tools } as AgentDefinition<Name, Merged<T> & ToolSet>
+  return { ...definition, tools } as AgentDefinition<Name, ToolSetOf<T>>
 }
 
 function mergeTools(agent: string, tools: ToolSet | readonly ToolSet[] = {}): ToolSet {

@@ -13,9 +13,9 @@ export interface ToolContext {
   readonly metadata?: unknown
   /** The same for every attempt at this call: hand it to the service that must not act twice. */
   readonly idempotencyKey: string
-  /** Tells listeners how far the tool is (`tool-execution-progress`). Cloneable; not stored. */
+  /** Tells listeners how far the tool is (`tool-execution-progress`). `data` is told as JSON, and not stored. */
   progress(data: unknown): void
-  /** Emits a `custom` event. Cloneable; not stored. */
+  /** Emits a `custom` event. `data` is told as JSON, and not stored. */
   custom(name: string, data: unknown): void
 }
 

@@ -64,13 +64,16 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
   /** The listeners of one run leave with its end: nothing more comes. */
   const listenToRun = (scope: { readonly sessionId?: string; readonly runId: string }) => {
     const listeners = new Set<EventListener>()
+    let over = false
     const listen = core.listenTo(scope) as (...args: unknown[]) => EventListener
     const on = ((...args: unknown[]) => {
       const listener = listen(...args)
-      listeners.add(listener)
+      if (over) listener.close()
+      else listeners.add(listener)
       return listener
     }) as unknown as Listen<A>
     const ended = () => {
+      over = true
       for (const listener of listeners) listener.close()
     }
     return { on, ended }
@@ -155,12 +158,8 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
 
   return {
     on: core.listenTo({}) as Listen<A>,
-    run: (request, { session = newId() } = {}) => core.start(request, session),
-    session: (id = newId(), defaults = {}) => {
-      if (typeof id !== 'string' || id === '')
-        throw new AgentError('invalid-argument', 'session(id): the id must be a string that is not empty.')
-      return createSession(core, id, defaults)
-    },
+    run: (request, { session = newId() } = {}) => core.start(request, checkedId(session)),
+    session: (id = newId(), defaults = {}) => createSession(core, checkedId(id), defaults),
     sessions: {
       list: ({ limit = 50, before } = {}) =>
         channel.call('sessions', { limit, ...(before === undefined ? undefined : { before }) }),
@@ -205,4 +204,9 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
     close: () => channel.close(),
     [Symbol.asyncDispose]: () => channel.close(),
   }
+}
+
+function checkedId(id: unknown): string {
+  if (typeof id === 'string' && id !== '') return id
+  throw new AgentError('invalid-argument', "A session's id must be a string that is not empty.")
 }

@@ -1,6 +1,6 @@
 import { AgentError, abortError, fromWire, toWire } from '../errors.ts'
 import { KindFilter } from '../events/bus.ts'
-import { type AnyEvent, isDurable } from '../events/kinds.ts'
+import { type AnyEvent, isDurable, outlastsAbort } from '../events/kinds.ts'
 import type { Interest, Joined, Link, Method, Methods, ToPage, ToRuntime } from '../protocol/messages.ts'
 
 export type Received = Joined | AnyEvent
@@ -17,6 +17,8 @@ export interface Transport {
     item: Extract<ToPage, { kind: '@page-tool' | '@page-tool-abort' }>,
     send: (message: ToRuntime) => void,
   ): void
+  /** What a value is on the other side; throws for what can't get there. */
+  copy?<T>(value: T): T
   /** Calls `tell` whenever the page gets the focus. */
   focused?(tell: () => void): void
   close(): Promise<void>
@@ -95,7 +97,8 @@ export class Channel {
     this.#muted.delete(runId)
   }
 
-  setCredentials(value: unknown) {
+  setCredentials(credentials: unknown) {
+    const value = refusing(() => this.#transport.copy?.(credentials) ?? credentials)
     this.#credentials = { value }
     this.#link?.send({ type: 'credentials', credentials: value })
   }
@@ -115,17 +118,7 @@ export class Channel {
 
   #send(message: ToRuntime) {
     const link = this.#open()
-    try {
-      link.send(message)
-    } catch (error) {
-      if (error instanceof DOMException && error.name === 'DataCloneError') {
-        throw new AgentError(
-          'invalid-argument',
-          `The request holds something that can't be sent to a worker: ${error.message}`,
-        )
-      }
-      throw error
-    }
+    refusing(() => link.send(message))
   }
 
   #open(): Link {
@@ -205,7 +198,10 @@ export class Channel {
   #dispatch(event: AnyEvent) {
     if (this.#muted.size > 0 && this.#isMuted(event)) return
     const durable = isDurable(event.kind)
-    for (const listener of this.#listeners.values()) {
+    // One that a handler adds just now hears the next event first.
+    const newest = this.#lastId
+    for (const [id, listener] of this.#listeners) {
+      if (id > newest) break
       const { sessionId, runId } = listener.interest
       if (
         !listener.joined ||
@@ -220,7 +216,7 @@ export class Channel {
   }
 
   #isMuted({ kind, runId }: AnyEvent) {
-    return this.#muted.has(runId) && !isDurable(kind) && kind !== 'input-withdrawn'
+    return this.#muted.has(runId) && !outlastsAbort(kind)
   }
 
   /** After a lost link, a replay begins where this listener has come to. */
@@ -228,6 +224,17 @@ export class Channel {
     const { since } = listener.interest
     if (since !== undefined && seq !== undefined && seq > since)
       listener.interest = { ...listener.interest, since: seq }
+  }
+}
+
+/** What can't be cloned is refused in our words. */
+function refusing<T>(task: () => T): T {
+  try {
+    return task()
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== 'DataCloneError') throw error
+    const problem = `The request holds something that can't be sent to a worker: ${error.message}`
+    throw new AgentError('invalid-argument', problem)
   }
 }
 

@@ -1,9 +1,12 @@
 import '../disposable.ts'
 import { AgentError, fromWire, report } from '../errors.ts'
-import { type AnyEvent, isDurable } from '../events/kinds.ts'
+import { type AnyEvent, outlastsAbort } from '../events/kinds.ts'
 import { mergeDeltas } from '../events/merge-deltas.ts'
 import type { Received } from './channel.ts'
 import type { Control, InvocationHandle, ListenOptions, SessionContext } from './types.ts'
+
+/** What timers know; more would fire at once. */
+const longestDelay = 2 ** 31 - 1
 
 export type Handler = (event: AnyEvent, context: SessionContext, control: Control) => void | Promise<void>
 
@@ -16,6 +19,7 @@ export class EventListener implements InvocationHandle {
   readonly #handler: Handler
   readonly #contextOf: (event: AnyEvent) => SessionContext
   readonly #ended: () => void
+  #unhook = () => {}
   readonly #invocations = new Set<Invocation>()
   #waiting: AnyEvent[] = []
   #running = 0
@@ -32,9 +36,14 @@ export class EventListener implements InvocationHandle {
     this.#ended = ended
     this.timeout = options.timeout
     this.concurrency = options.concurrency ?? Number.POSITIVE_INFINITY
+    if (!(this.concurrency >= 1))
+      throw new AgentError('invalid-argument', 'on: `concurrency` must be a number of 1 or more.')
     const { signal } = options
-    if (signal?.aborted) queueMicrotask(() => this.abort(signal.reason))
-    signal?.addEventListener('abort', () => this.abort(signal.reason), { once: true })
+    if (!signal) return
+    if (signal.aborted) queueMicrotask(() => this.abort(signal.reason))
+    const abort = () => this.abort(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    this.#unhook = () => signal.removeEventListener('abort', abort)
   }
 
   receive(item: Received) {
@@ -45,7 +54,7 @@ export class EventListener implements InvocationHandle {
 
   /** Forgets what waits of a run that was aborted, but for what lasts. */
   mute(runId: string) {
-    this.#waiting = this.#waiting.filter((event) => event.runId !== runId || isDurable(event.kind))
+    this.#waiting = this.#waiting.filter((event) => event.runId !== runId || outlastsAbort(event.kind))
   }
 
   abort(reason?: unknown) {
@@ -53,6 +62,7 @@ export class EventListener implements InvocationHandle {
     this.finished = true
     this.#waiting = []
     for (const invocation of this.#invocations) invocation.abort(reason)
+    this.#unhook()
     this.#ended()
   }
 
@@ -96,7 +106,7 @@ export class EventListener implements InvocationHandle {
       this.#next()
     }
     const timer =
-      timeout === undefined
+      timeout === undefined || timeout > longestDelay
         ? undefined
         : setTimeout(() => {
             const error = new AgentError('timeout', `A handler of "${kind}" did not finish within ${timeout} ms.`)
@@ -117,7 +127,9 @@ export class EventListener implements InvocationHandle {
   }
 
   #finishIfDone() {
-    if (this.#closed && this.#running === 0 && this.#waiting.length === 0) this.finished = true
+    if (!this.#closed || this.#running > 0 || this.#waiting.length > 0) return
+    this.finished = true
+    this.#unhook()
   }
 }
 

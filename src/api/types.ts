@@ -22,7 +22,7 @@ export interface View<T> {
 
 export interface InvocationHandle extends Disposable {
   readonly finished: boolean
-  /** Ends what the handle stands for, at once; `[Symbol.dispose]()` is the same. */
+  /** Ends what the handle stands for, at once. A listener's signals abort with `reason`. `[Symbol.dispose]()` does the same, but for a run that the handle doesn't own. */
   abort(reason?: unknown): void
 }
 
@@ -200,7 +200,7 @@ export interface RuntimeInfo<A extends App = App> {
 }
 
 export interface AgentRuntime<A extends App = App> extends AsyncDisposable {
-  /** Events of all sessions. */
+  /** Events of all sessions that this runtime advances, and of those that somebody here views or listens to. */
   readonly on: Listen<A>
   /**
    * Starts a run, on a new session unless one is named. A callback gets a `control` whose `cancel()` cancels the run,

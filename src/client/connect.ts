@@ -1,5 +1,6 @@
 import { createAgentRuntime } from '../api/agent-runtime.ts'
 import type { AgentRuntime, AppOf, PageTools } from '../api/types.ts'
+import { newId } from '../new-id.ts'
 import { type Implementations, pageToolRunner } from './page-tools.ts'
 import { openPortLink, type WorkerSource } from './port-link.ts'
 
@@ -19,7 +20,7 @@ export function connect<Runtime extends AgentRuntime<any> = AgentRuntime>(
   source: WorkerSource,
   { pageTools = {}, credentials }: ConnectOptions<Runtime> = {},
 ): Runtime {
-  const pageId = crypto.randomUUID()
+  const pageId = newId()
   const tools = Object.keys(pageTools)
   const left = new AbortController()
   const runtime = createAgentRuntime({
@@ -27,7 +28,8 @@ export function connect<Runtime extends AgentRuntime<any> = AgentRuntime>(
     onPageTool: pageToolRunner(pageTools as Implementations),
     close: async () => left.abort(),
     focused: (tell) => globalThis.addEventListener?.('focus', tell, { signal: left.signal }),
-    newId: () => crypto.randomUUID(),
+    newId,
+    copy: (value) => structuredClone(value),
   })
   if (credentials !== undefined) runtime.setCredentials(credentials)
   return runtime as unknown as Runtime

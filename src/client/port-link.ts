@@ -1,4 +1,4 @@
-import { AgentError, messageOf } from '../errors.ts'
+import { AgentError, messageOf, report } from '../errors.ts'
 import { holdLifeline, watchLifeline } from '../protocol/lifeline.ts'
 import {
   isPortMessage,
@@ -101,7 +101,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
       try {
         receive(fromWireItem(item))
       } catch (error) {
-        reportError(error)
+        report(error)
       }
     }
     post({ type: 'ack', n: message.n })

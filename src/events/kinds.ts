@@ -188,5 +188,7 @@ export const eventKinds: ReadonlySet<string> = new Set<EventKind>([
 const durable: ReadonlySet<string> = new Set(durableKinds)
 const ends: ReadonlySet<string> = new Set(endKinds)
 export const isDurable = (kind: string): kind is DurableKind => durable.has(kind)
+/** What is told of a run even after it was aborted here: what lasts, and that it came to nothing. */
+export const outlastsAbort = (kind: string) => isDurable(kind) || kind === 'run-released' || kind === 'input-withdrawn'
 export const isEnd = (kind: string): kind is (typeof endKinds)[number] => ends.has(kind)
 export const isChat = (kind: string) => kind.startsWith('chat-')

@@ -55,7 +55,7 @@ export class Answer {
   /** What is being written, by the provider's part id. */
   readonly #open = { text: new Map<string, OpenText>(), reasoning: new Map<string, OpenText>() }
   /** Calls being written, by the provider's id. */
-  readonly #writing = new Map<string, { readonly started: StartedCall; json: string }>()
+  readonly #writing = new Map<string, { readonly started: StartedCall; readonly index: number; json: string }>()
   /** Our id of a call by the provider's. */
   readonly #callIds = new Map<string, string>()
   /** Parts so far as a UI counts them: results stand inside their calls' parts. */
@@ -156,9 +156,9 @@ export class Answer {
     for (const [index, part] of this.parts.entries()) {
       const partId = this.#partIds[index]
       if (part.type === 'tool-result' || partId === undefined) continue
-      if (part.type === 'text' || part.type === 'reasoning')
-        emit(`${part.type}-delta`, { delta: part.text, messageId, partId, start: 0 })
-      else if (part.type === 'tool-call') emit('tool-call-completed', completed(part, messageId, partId))
+      if (part.type === 'text' || part.type === 'reasoning') {
+        if (part.text) emit(`${part.type}-delta`, { delta: part.text, messageId, partId, start: 0 })
+      } else if (part.type === 'tool-call') emit('tool-call-completed', completed(part, messageId, partId))
       else emit('message-part', { messageId, partId, part: toMessagePart(part as WholePart) })
     }
     for (const part of this.parts) if (part.type === 'tool-result') tellResult(emit, part)
@@ -221,7 +221,9 @@ export class Answer {
       ...optional({ title: part.title }),
       ...(part.providerExecuted ? { providerExecuted: true } : undefined),
     }
-    this.#writing.set(part.id, { started, json: '' })
+    this.#writing.set(part.id, { started, json: '', index: this.parts.length })
+    // Keeps the call's place, for what else is written before the call is whole.
+    this.#push({ type: 'text', text: '' }, started.partId)
     emit('tool-call-started', started)
   }
 
@@ -238,7 +240,8 @@ export class Answer {
     this.#writing.delete(call.toolCallId)
     const partId = writing?.started.partId ?? String(this.#shown++)
     const part = await parseCall(call, writing?.started.toolCallId ?? this.#newCallId(call.toolCallId), tools)
-    this.#push(part, partId)
+    if (writing) this.parts[writing.index] = part
+    else this.#push(part, partId)
     emit('tool-call-completed', completed(part, messageId, partId))
   }
 

@@ -1,6 +1,6 @@
 import type { LanguageModelV4StreamPart } from '@ai-sdk/provider'
 import type { ModelTimeout } from '../agent/define-agent.ts'
-import { AgentError } from '../errors.ts'
+import { AgentError, messageOf } from '../errors.ts'
 import { macrotask } from '../events/macrotask.ts'
 import type { Answer } from './answer.ts'
 import { toModelError } from './model-error.ts'
@@ -29,7 +29,10 @@ export async function callModel(call: ModelCall): Promise<void> {
   const { open, answer, timeout, signal } = call
   const watch = new Watch(timeout, signal)
   try {
-    await readAll(await watch.during(open(watch.signal)), call, watch)
+    const opening = open(watch.signal)
+    // One that comes too late is nobody's.
+    opening.then((stream) => (watch.signal.aborted ? stream.cancel() : undefined)).catch(() => {})
+    await readAll(await watch.during(opening), call, watch)
     checkFinish(answer)
   } catch (error) {
     signal.throwIfAborted()
@@ -56,7 +59,7 @@ async function readAll(stream: ReadableStream<LanguageModelV4StreamPart>, { answ
       const now = performance.now()
       if (value.type !== 'ping' && value.type !== 'raw') watch.partCame(now)
       onPart?.(value)
-      const pending = answer.read(value)
+      const pending = take(answer, value)
       if (pending) await watch.during(pending)
       if (now >= sliceEnd) {
         await macrotask()
@@ -67,6 +70,20 @@ async function readAll(stream: ReadableStream<LanguageModelV4StreamPart>, { answ
   } finally {
     watch.signal.removeEventListener('abort', cancel)
     cancel()
+  }
+}
+
+/** A part that can't be read is the model's fault, not the connection's. */
+function take(answer: Answer, part: LanguageModelV4StreamPart): Promise<void> | undefined {
+  const refuse = (error: unknown) => {
+    throw error instanceof AgentError
+      ? error
+      : new AgentError('model-failed', `The model's answer can't be read: ${messageOf(error)}`)
+  }
+  try {
+    return answer.read(part)?.catch(refuse)
+  } catch (error) {
+    return refuse(error)
   }
 }
 

@@ -5,7 +5,8 @@ import type { ToolResultOutput } from '@ai-sdk/provider-utils'
 
 /** A generated file as a URL: its own, or a data URL. */
 export function dataUrl(data: SharedV4FileDataData | SharedV4FileDataUrl, mediaType: string): string {
-  if (data.type === 'url') return data.url.toString()
+  // Throws for a URL that is none: no prompt could be built with it.
+  if (data.type === 'url') return new URL(data.url).href
   return `data:${mediaType};base64,${typeof data.data === 'string' ? data.data : toBase64(data.data)}`
 }
 

@@ -1,5 +1,5 @@
 import { APICallError } from '@ai-sdk/provider'
-import { AgentError, type AgentErrorCode, messageOf } from '../errors.ts'
+import { AgentError, type AgentErrorCode, messageOf, storeCodes } from '../errors.ts'
 import { redact } from './redact.ts'
 
 /**
@@ -7,7 +7,8 @@ import { redact } from './redact.ts'
  * an answer to a 401 may echo one, so that its words are not passed on either.
  */
 export function toModelError(thrown: unknown, credentials?: unknown): AgentError {
-  if (thrown instanceof AgentError) return thrown
+  // A model function may throw one that isn't its to throw: it must not pass for the store's, or for an abort.
+  if (thrown instanceof AgentError && !storeCodes.has(thrown.code) && thrown.code !== 'aborted') return thrown
   const words = redact(messageOf(isStreamError(thrown) ? thrown.message : thrown), credentials)
   if (APICallError.isInstance(thrown)) return fromApiError(thrown, words)
   if (isStreamError(thrown)) return fromStatus(thrown.statusCode, words, thrown.isRetryable, 'in mid-answer')

@@ -1,3 +1,5 @@
+import { newId } from '../new-id.ts'
+
 // A thread that ends fires no event on the other side, and a port that it held none either. But its locks come free.
 
 /**
@@ -7,7 +9,7 @@
 export function holdLifeline(of: 'page' | 'worker', signal?: AbortSignal): Promise<string | undefined> {
   const { locks } = navigator as { locks?: LockManager }
   if (!locks) return Promise.resolve(undefined)
-  const name = `turnloop:${of}:${crypto.randomUUID()}`
+  const name = `turnloop:${of}:${newId()}`
   return new Promise((resolve) => {
     const held = () => {
       resolve(name)

@@ -2,7 +2,7 @@ import type { AnyEvent } from '../events/kinds.ts'
 import { isDurable } from '../events/kinds.ts'
 import { mergeDeltas, sizeOf } from '../events/merge-deltas.ts'
 import type { PortMessage, ToPage } from './messages.ts'
-import { toWireItem } from './wire-items.ts'
+import { cloneable, toWireItem } from './wire-items.ts'
 
 const batchLength = 512
 const unacknowledged = 2
@@ -144,7 +144,12 @@ export class Outbox {
     this.#size = 0
     this.#merged = 0
     this.#sentAt = performance.now()
-    this.#options.post({ type: 'batch', n: ++this.#sent, items })
+    const n = ++this.#sent
+    try {
+      this.#options.post({ type: 'batch', n, items })
+    } catch {
+      this.#options.post({ type: 'batch', n, items: cloneable(items) })
+    }
   }
 
   /** The page is slow: merges whenever the queue has doubled, so that each event is looked at a bounded number of times. */

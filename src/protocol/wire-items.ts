@@ -1,4 +1,4 @@
-import { AgentError, fromWire, toWire, type WireError } from '../errors.ts'
+import { AgentError, fromWire, report, toWire, type WireError } from '../errors.ts'
 import type { ToPage } from './messages.ts'
 
 // A structured clone of an error loses its class and code, so that errors cross a port as plain data.
@@ -19,4 +19,21 @@ function convert(item: ToPage, change: (error: unknown) => unknown): ToPage {
     events: item.events.map((event) => convert(event, change)),
     ...(snapshot?.error ? { snapshot: { ...snapshot, error: change(snapshot.error) } } : undefined),
   } as ToPage
+}
+
+/** The items without what a port can't carry, which a model or a tool may have told; it is reported. */
+export const cloneable = (items: readonly ToPage[]): ToPage[] =>
+  items.flatMap((item) => {
+    if (isCloneable(item)) return [item]
+    return item.kind === '@joined' ? [{ ...item, events: item.events.filter(isCloneable) }] : []
+  })
+
+function isCloneable(item: ToPage): boolean {
+  try {
+    structuredClone(item)
+    return true
+  } catch (error) {
+    report(error)
+    return false
+  }
 }

@@ -3,9 +3,11 @@ import { AgentError, toAgentError } from '../errors.ts'
 import { type InboxItem, type MessageRecord, noUsage, type RunRecord, type SessionRecord } from '../sessions/records.ts'
 import type { Claim, SessionState } from '../sessions/store.ts'
 import { needsSomebody } from '../tools/run-tools.ts'
-import { closingLeftCalls, endRun } from './end-run.ts'
+import { agentNamed } from './agents.ts'
+import { closingLeftCalls, endRun, releaseReason } from './end-run.ts'
 import type { Environment } from './environment.ts'
 import { applyInbox } from './inbox.ts'
+import { tellInput } from './input-events.ts'
 import type { LiveSession } from './live-session.ts'
 import { Run } from './run.ts'
 import { park, runLoop } from './run-loop.ts'
@@ -95,10 +97,23 @@ export class Conductor {
     }
   }
 
-  /** The store can't be used: whoever waits for a run of the session learns why. */
-  #refuse(live: LiveSession, error: unknown) {
+  /**
+   * The store can't be used. Inputs that were said here are taken back, so that what is rejected does not run later after
+   * all; where not even that can be written, they are in the store's hands, and listeners learn that.
+   */
+  async #refuse(live: LiveSession, thrown: unknown) {
     live.inboxChanged = false
-    this.#settlements.refuse(live.id, toAgentError(error, 'storage-unavailable'))
+    const error = toAgentError(thrown, 'storage-unavailable')
+    for (const runId of this.#closing.signal.aborted ? [] : this.#settlements.runsOf(live.id)) {
+      const withdrawn = await this.#env.store.withdraw(live.id, runId).catch(() => undefined)
+      if (withdrawn) {
+        tellInput(this.#env, live, 'input-withdrawn', { runId }, { inputId: runId })
+        tellInput(this.#env, live, 'run-failed', { runId }, { error, turns: 0, usage: noUsage })
+      } else if (withdrawn === undefined) {
+        tellInput(this.#env, live, 'run-released', { runId }, { reason: releaseReason(error), error })
+      }
+    }
+    this.#settlements.refuse(live.id, error)
   }
 
   /** The next thing to do in a session; false where there is none. */
@@ -224,7 +239,7 @@ export class Conductor {
     do {
       run.record = { ...run.record, status: 'running', waitingFor: undefined }
       await runLoop(run)
-      if (!run.over && live.run) await applyInbox(run)
+      await hearOut(run)
     } while (!run.over && live.run && (run.ending || canGoOn(run)))
     live.history = { commitId: run.session.commitId, messages: run.history }
     if (run.over || !live.run) this.#settle(run)
@@ -232,13 +247,12 @@ export class Conductor {
   }
 
   #settle(run: Run) {
-    const { record, history, ending } = run
+    const { record, history, released } = run
     if (run.over) return this.#settlements.settle(record, history)
-    const error =
-      ending?.kind === 'run-failed'
-        ? ending.error
-        : new AgentError('ownership-lost', 'Another runtime owns the session now.')
-    this.#settlements.reject(record.runId, error)
+    this.#settlements.reject(
+      record.runId,
+      released ?? new AgentError('ownership-lost', 'Another runtime owns the session now.'),
+    )
   }
 
   /** Deletes what was said to runs that have ended meanwhile. */
@@ -265,7 +279,8 @@ export class Conductor {
       record,
       session: state.session,
       history,
-      calls: state.calls,
+      // A session's state has no more than 500 of them.
+      calls: await env.store.readCalls(record.runId),
     })
   }
 
@@ -293,23 +308,22 @@ export class Conductor {
   }
 }
 
-/** Whether no call waits for somebody, or some other has no result yet. */
+/** Applies what is said to a run until nobody says anything more: what comes later finds that it isn't advanced. */
+async function hearOut(run: Run): Promise<void> {
+  for (let heard: unknown; !run.over && run.live.run && heard !== run.applying; ) {
+    const task = applyInbox(run)
+    heard = run.applying
+    await task
+  }
+}
+
+/** Whether no call waits for somebody, or some other can be started. */
 function canGoOn(run: Run): boolean {
   const waiting = run.openCalls.filter((call) => needsSomebody(run, call))
   const open = run.openCalls.filter(
-    ({ toolCallId }) => !run.calls.get(toolCallId)?.result && !run.refused.has(toolCallId),
+    ({ toolCallId, invalid }) => !run.calls.has(toolCallId) && !run.refused.has(toolCallId) && invalid === undefined,
   )
   return waiting.length === 0 || open.length > waiting.length
-}
-
-/** An agent by name, the first one without; `unknown-agent` lists the names there are. */
-export function agentNamed(agents: ReadonlyMap<string, AgentDefinition>, name: string | undefined): AgentDefinition {
-  const agent = name === undefined ? agents.values().next().value : agents.get(name)
-  if (agent) return agent
-  throw new AgentError(
-    'unknown-agent',
-    `There is no agent "${name}". The agents are: ${[...agents.keys()].join(', ')}.`,
-  )
 }
 
 const newSession = (id: string, agent: string, input: string, at: number): SessionRecord => ({

@@ -172,6 +172,7 @@ export class Connection implements Sink {
         state = await env.store.readSession(live.id, { messages: window })
         await this.#engine.follow(live)
       }
+      const inbox = window > 0 ? (state?.inbox ?? (await env.store.readInbox(live.id))) : []
       const events = await replay(true)
       // From here to the end nothing is awaited.
       if (!this.#joining.has(id)) return
@@ -182,8 +183,11 @@ export class Connection implements Sink {
       this.#listeners.set(id, listener)
       events.push(...openEvents(live).filter((event) => this.#hears(listener, event)))
       if (window > 0) live.remember(state?.messages)
-      const snapshot = window > 0 ? snapshotOf(live.id, state, live, abandoned) : undefined
+      const snapshot = window > 0 ? snapshotOf(live.id, state, inbox, live, abandoned) : undefined
       post({ kind: '@joined', id, events, ...(snapshot ? { snapshot } : undefined) })
+      // Whoever said it may be gone; whoever gets the lock works through the inbox.
+      const left = inbox.some(({ type }) => type === 'input') && (!state?.run || state.run.endedAt !== undefined)
+      if (left && !live.driving) this.#engine.conductor.nudge(live)
     }
     let behind: Promise<void> | undefined
     do {

@@ -1,4 +1,5 @@
 import { type AgentError, toWire } from '../errors.ts'
+import type { EventPayloads } from '../events/kinds.ts'
 import type {
   CallRecord,
   RunRecord,
@@ -34,14 +35,14 @@ export async function endRun(run: Run, end: End): Promise<void> {
   )
 }
 
+export const releaseReason = ({ code }: AgentError): EventPayloads['run-released']['reason'] =>
+  code === 'ownership-lost' || code === 'storage-full' || code === 'storage-lost' ? code : 'storage-unavailable'
+
 /** The owner can't write any more: it says so, and stops whatever still runs. */
 export function releaseRun(run: Run, error: AgentError): void {
   const { env, live } = run
-  const reason =
-    error.code === 'ownership-lost' || error.code === 'storage-full' || error.code === 'storage-lost'
-      ? error.code
-      : 'storage-unavailable'
-  env.bus.publish(run.envelope('run-released', { reason, error }))
+  env.bus.publish(run.envelope('run-released', { reason: releaseReason(error), error }))
+  run.released = error
   run.end({ kind: 'run-failed', error })
   live.run = undefined
 }

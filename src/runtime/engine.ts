@@ -24,6 +24,7 @@ export class Engine {
   readonly #writing = new Map<string, Promise<unknown>>()
   readonly #sessions = new Map<string, LiveSession>()
   readonly #connections = new Set<Connection>()
+  readonly #probes = new Map<string, Promise<boolean>>()
   #unwatch: (() => void) | undefined
 
   constructor(env: Environment) {
@@ -128,9 +129,20 @@ export class Engine {
   /** Whether a session's active run has lost its owner. Asks for the lock: what browsers say of locks can't be trusted. */
   async isAbandoned({ session }: SessionState): Promise<boolean> {
     if (session.run?.status !== 'running' || this.#sessions.get(session.id)?.driving) return false
-    const claim = await this.env.store.claim(session.id, { ifAvailable: true })
-    claim?.release()
-    return claim !== undefined
+    // Two that ask at once would take each other for the owner.
+    const asked = this.#probes.get(session.id) ?? this.#probe(session.id)
+    this.#probes.set(session.id, asked)
+    return asked
+  }
+
+  async #probe(sessionId: string): Promise<boolean> {
+    try {
+      const claim = await this.env.store.claim(sessionId, { ifAvailable: true })
+      claim?.release()
+      return claim !== undefined
+    } finally {
+      this.#probes.delete(sessionId)
+    }
   }
 
   #changed(change: StoreChange) {
@@ -148,7 +160,8 @@ export class Engine {
       case 'deleted':
         live?.run?.end({ kind: 'run-cancelled', reason: 'aborted' })
         if (live) {
-          live.known = false
+          // From here on every event is new.
+          live.known = true
           live.seq = 0
         }
         this.settlements.refuse(

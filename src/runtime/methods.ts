@@ -1,5 +1,4 @@
 import { AgentError, toAgentError } from '../errors.ts'
-import type { AnyEvent } from '../events/kinds.ts'
 import { namedModel } from '../model/resolve-model.ts'
 import type { Method, Methods, RunParams } from '../protocol/messages.ts'
 import { foldMessages } from '../sessions/fold-messages.ts'
@@ -8,9 +7,10 @@ import type { SessionState } from '../sessions/store.ts'
 import { unknownCall } from '../tools/run-tools.ts'
 import { validate } from '../tools/schema.ts'
 import { toJson } from '../tools/tool-output.ts'
-import { agentNamed } from './conductor.ts'
+import { agentNamed } from './agents.ts'
 import type { Connection } from './connection.ts'
 import type { Engine } from './engine.ts'
+import { tellInput } from './input-events.ts'
 import { checkInput } from './limits.ts'
 import { openCallsOf } from './run.ts'
 import { outputOf } from './settlements.ts'
@@ -36,11 +36,19 @@ export const methods: Table = {
     await engine.inOrder(sessionId, async () => {
       let state: SessionState | undefined
       try {
+        state = await engine.env.store.readSession(sessionId, { messages: 0 })
         const request = requestOf(params)
-        state = await check(engine, params, request)
+        await check(engine, params, request, state)
         const page = pageId === undefined ? undefined : { pageId }
         await engine.env.store.say(sessionId, runId, { type: 'input', request, ...page })
-        tellInput(engine, 'input-queued', params, { inputId: runId, input: request.input, mode: 'queue' }, state)
+        tellInput(
+          engine.env,
+          engine.live(sessionId),
+          'input-queued',
+          params,
+          { inputId: runId, input: request.input, mode: 'queue' },
+          state,
+        )
         const givenUp = starting.get(runId)
         starting.delete(runId)
         if (!givenUp || !(await withdrawn(engine, sessionId, runId))) conductor.nudge(engine.live(sessionId))
@@ -48,7 +56,7 @@ export const methods: Table = {
         starting.delete(runId)
         const error = toAgentError(thrown)
         // A request that never became a run still has its one end, for those who only listen.
-        tellInput(engine, 'run-failed', params, { error, turns: 0, usage: noUsage }, state)
+        tellInput(engine.env, engine.live(sessionId), 'run-failed', params, { error, turns: 0, usage: noUsage }, state)
         settlements.reject(runId, error)
       }
     })
@@ -57,7 +65,8 @@ export const methods: Table = {
 
   async settled(engine, { runId }) {
     const { settlements, env } = engine
-    if (settlements.has(runId)) return settlements.join(runId)
+    const waitedFor = settlements.sessionOf(runId)
+    if (waitedFor !== undefined) return settlements.wait(waitedFor, runId)
     const record = await env.store.readRun(runId)
     if (!record) throw new AgentError('unknown-run', `There is no run "${runId}".`)
     const { sessionId, firstIndex } = record
@@ -147,14 +156,16 @@ export const methods: Table = {
 
   async remove(engine, { sessionId }) {
     const { store } = engine.env
-    // Nothing more is to start, and what runs ends as any aborted run does, before all of it goes.
-    for (const { runId, type } of await store.readInbox(sessionId)) {
-      if (type === 'input') await withdrawn(engine, sessionId, runId)
-    }
-    const live = engine.live(sessionId)
-    live.run?.end({ kind: 'run-cancelled', reason: 'aborted' })
-    if (live.run) await live.driving
-    await store.deleteSession(sessionId)
+    await engine.inOrder(sessionId, async () => {
+      // Nothing more is to start, and what runs ends as any aborted run does, before all of it goes.
+      for (const { runId, type } of await store.readInbox(sessionId)) {
+        if (type === 'input') await withdrawn(engine, sessionId, runId)
+      }
+      const live = engine.live(sessionId)
+      live.run?.end({ kind: 'run-cancelled', reason: 'aborted' })
+      if (live.run) await live.driving
+      await store.deleteSession(sessionId)
+    })
     return undefined
   },
 
@@ -182,16 +193,21 @@ function defined<T extends object>(fields: T) {
   }
 }
 
-/** Refuses what can't be run, before anything is written. Gives the session as it stands. */
-async function check(engine: Engine, { sessionId, whenBusy }: RunParams, request: RunRequestRecord) {
+/** Refuses what can't be run, before anything is written. */
+async function check(
+  engine: Engine,
+  { sessionId, whenBusy }: RunParams,
+  request: RunRequestRecord,
+  state: SessionState | undefined,
+) {
   const { agents, models, store } = engine.env
-  checkInput(request.input, agentNamed(agents, request.agent))
+  const own = request.agent === undefined && state ? agents.get(state.session.agent) : undefined
+  checkInput(request.input, own ?? agentNamed(agents, request.agent))
   if (request.model !== undefined) namedModel(request.model, models)
   const maxTurns = request.limits?.maxTurns
   if (maxTurns !== undefined && !(maxTurns >= 1))
     throw new AgentError('invalid-argument', 'limits.maxTurns must be a number of 1 or more.')
-  const state = await store.readSession(sessionId, { messages: 0 })
-  if (whenBusy !== 'reject') return state
+  if (whenBusy !== 'reject') return
   const waiting = (state?.inbox ?? (await store.readInbox(sessionId))).some(({ type }) => type === 'input')
   const active =
     state &&
@@ -203,28 +219,6 @@ async function check(engine: Engine, { sessionId, whenBusy }: RunParams, request
       'Another run of this session is under way: wait for its end, stop it, or send with whenBusy: "queue".',
     )
   }
-  return state
-}
-
-/** Tells of an input that is no run (yet). */
-function tellInput(
-  engine: Engine,
-  kind: 'input-queued' | 'input-withdrawn' | 'run-failed',
-  { sessionId, runId, agent }: Pick<RunParams, 'sessionId' | 'runId' | 'agent'>,
-  payload: object,
-  state: SessionState | undefined,
-) {
-  const { env } = engine
-  env.bus.publish({
-    kind,
-    seq: Math.max(engine.live(sessionId).seq, state?.session.seq ?? 0),
-    at: env.now(),
-    sessionId,
-    runId,
-    agent: agent ?? state?.session.agent ?? agentNamed(env.agents, undefined).name,
-    turn: state?.session.turn ?? 0,
-    ...payload,
-  } as AnyEvent)
 }
 
 /** The waiting call that somebody answers. */
@@ -237,7 +231,7 @@ async function openPageCall(
   const call = openCallsOf(state?.messages ?? []).find(
     (open) => open.toolCallId === toolCallId && open.toolName === toolName && open.invalid === undefined,
   )
-  const begun = state?.calls.some((row) => row.toolCallId === toolCallId)
+  const begun = run && (await env.store.readCalls(run.runId)).some((row) => row.toolCallId === toolCallId)
   const answered = state?.inbox.some((item) => item.type === 'tool-output' && item.toolCallId === toolCallId)
   const { tools = {} } = (run && env.agents.get(run.agent)) ?? {}
   const tool = Object.hasOwn(tools, toolName) ? tools[toolName] : undefined
@@ -248,13 +242,14 @@ async function openPageCall(
 
 /** A run that was looked up is known by its own id alone. */
 async function sessionOf(
-  { env }: Engine,
+  { env, settlements }: Engine,
   { sessionId, runId }: { readonly sessionId: string; readonly runId?: string },
 ) {
   if (sessionId !== '' || runId === undefined) return { sessionId, runId }
-  const record = await env.store.readRun(runId)
-  if (!record) throw new AgentError('unknown-run', `There is no run "${runId}".`)
-  return { sessionId: record.sessionId, runId }
+  // A run whose input still waits has no record.
+  const known = settlements.sessionOf(runId) ?? (await env.store.readRun(runId))?.sessionId
+  if (known === undefined) throw new AgentError('unknown-run', `There is no run "${runId}".`)
+  return { sessionId: known, runId }
 }
 
 /** Without a run's id: the one under way, else the first that waits. */
@@ -284,7 +279,7 @@ async function withdrawn(engine: Engine, sessionId: string, runId: string): Prom
   const { store } = engine.env
   const state = await store.readSession(sessionId, { messages: 0 })
   if (!(await store.withdraw(sessionId, runId))) return false
-  tellInput(engine, 'input-withdrawn', { sessionId, runId }, { inputId: runId }, state)
+  tellInput(engine.env, engine.live(sessionId), 'input-withdrawn', { runId }, { inputId: runId }, state)
   engine.settlements.reject(runId, new AgentError('aborted', 'The input was withdrawn before its run began.'))
   return true
 }

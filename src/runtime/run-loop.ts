@@ -1,4 +1,4 @@
-import { AgentError, toAgentError } from '../errors.ts'
+import { AgentError, storeCodes, toAgentError } from '../errors.ts'
 import { runTools } from '../tools/run-tools.ts'
 import { endRun, releaseRun } from './end-run.ts'
 import { applyInbox } from './inbox.ts'
@@ -48,19 +48,17 @@ export async function park(run: Run, waitingFor: NonNullable<Run['record']['wait
 /** Somebody ended the run, the model failed, or the store did. Only the last can't be written down. */
 async function endByError(run: Run, error: unknown) {
   if (!run.ending && isOfStore(error)) return releaseRun(run, error)
+  const end = run.ending ?? { kind: 'run-failed' as const, error: toAgentError(error) }
   try {
-    await endRun(run, run.ending ?? { kind: 'run-failed', error: toAgentError(error) })
+    await endRun(run, end).catch((unwritten) => {
+      if (isOfStore(unwritten) || !run.answer) throw unwritten
+      // The model gave what can't be stored: the run ends without it.
+      run.answer = undefined
+      return endRun(run, end)
+    })
   } catch (unwritten) {
     releaseRun(run, toAgentError(unwritten, 'storage-unavailable'))
   }
 }
 
-const ofStore: ReadonlySet<string> = new Set([
-  'ownership-lost',
-  'storage-full',
-  'storage-unavailable',
-  'storage-lost',
-  'storage-outdated',
-  'closed',
-])
-const isOfStore = (error: unknown): error is AgentError => error instanceof AgentError && ofStore.has(error.code)
+const isOfStore = (error: unknown): error is AgentError => error instanceof AgentError && storeCodes.has(error.code)

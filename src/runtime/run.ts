@@ -64,6 +64,8 @@ export class Run implements ToolRun {
   phase: 'model' | 'tools' = 'model'
   /** Why the run is to end, once somebody said so. */
   ending: End | undefined
+  /** Why the owner gave it up without an end: it could not be written. */
+  released: AgentError | undefined
   /** Somebody said that it is to stop at the end of the turn. */
   stopAfterTurn = false
 
@@ -130,13 +132,15 @@ export class Run implements ToolRun {
   readonly emit: Emit = (kind, payload) => {
     const { bus } = this.env
     const { runId } = this.record
-    if (this.signal.aborted || !bus.wants(kind, this.live.id, runId)) return
+    if (this.signal.aborted || this.over || !bus.wants(kind, this.live.id, runId)) return
     bus.publish(this.envelope(kind, payload))
   }
 
   /** Writes a step whole, then tells its events. */
   commit(step: Step): Promise<void> {
     return this.live.exclusive(async () => {
+      // Nothing comes after the end of a leg.
+      if (this.over && step.events?.length) return
       if (this.#claim.lost.aborted) throw toAgentError(this.#claim.lost.reason, 'ownership-lost')
       const { env, live } = this
       const at = env.now()

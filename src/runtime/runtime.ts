@@ -4,6 +4,7 @@ import type { AgentRuntime } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
 import { Bus } from '../events/bus.ts'
 import { checkSpecification } from '../model/resolve-model.ts'
+import { newId } from '../new-id.ts'
 import { indexedDbStore } from '../sessions/indexeddb-store.ts'
 import type { Store } from '../sessions/store.ts'
 import { Pages } from '../tools/pages.ts'
@@ -56,7 +57,7 @@ export function createRuntime<const G extends AnyAgent, M extends string = never
     ownsStore: options.store === undefined,
     bus: new Bus(),
     pages: new Pages(),
-    newId: options.newId ?? (() => crypto.randomUUID()),
+    newId: options.newId ?? newId,
     now: options.now ?? Date.now,
     credentials: () => credentials,
   }

@@ -24,9 +24,9 @@ export class Settlements {
     return this.#waiting.has(runId)
   }
 
-  /** Waits for a run that somebody waits for already. */
-  join(runId: string): Promise<RunOutput> {
-    return this.wait(this.#waiting.get(runId)?.[0]?.sessionId ?? '', runId)
+  /** The session of a run that somebody waits for. */
+  sessionOf(runId: string): string | undefined {
+    return this.#waiting.get(runId)?.[0]?.sessionId
   }
 
   /** Runs of a session that somebody waits for. */

@@ -1,7 +1,7 @@
 import type { RunState, SessionInfo, SessionSnapshot } from '../api/types.ts'
 import { fromWire } from '../errors.ts'
 import { foldMessages } from '../sessions/fold-messages.ts'
-import { noUsage, type RunRecord } from '../sessions/records.ts'
+import { type InboxItem, noUsage, type RunRecord } from '../sessions/records.ts'
 import type { SessionState } from '../sessions/store.ts'
 import type { LiveSession } from './live-session.ts'
 
@@ -9,16 +9,21 @@ import type { LiveSession } from './live-session.ts'
 export function snapshotOf(
   id: string,
   state: SessionState | undefined,
+  inbox: readonly InboxItem[],
   live: LiveSession,
   abandoned: boolean,
 ): SessionSnapshot {
-  if (!state)
-    return { id, loaded: true, messages: [], hasOlder: false, status: 'ready', queue: queueOf([]), usage: noUsage }
-  const { session, settings, messages, run, calls, inbox } = state
   const queue = queueOf(inbox)
+  const [next] = queue
+  const queued = (turn: number): RunState | undefined => next && { runId: next.inputId, phase: 'queued', turn }
+  if (!state) {
+    const run = queued(0)
+    const status = run ? 'submitted' : 'ready'
+    return { id, loaded: true, messages: [], hasOlder: false, status, ...(run && { run }), queue, usage: noUsage }
+  }
+  const { session, settings, messages, run, calls } = state
   const active = run && run.endedAt === undefined ? runState(run, session.turn, live, abandoned) : undefined
-  const current: RunState | undefined =
-    active ?? (queue[0] && { runId: queue[0].inputId, phase: 'queued', turn: session.turn })
+  const current = active ?? queued(session.turn)
   const failed = !current && run?.status === 'failed' && run.error ? fromWire(run.error) : undefined
   return {
     id,
@@ -35,7 +40,7 @@ export function snapshotOf(
   }
 }
 
-const queueOf = (inbox: SessionState['inbox']) =>
+const queueOf = (inbox: readonly InboxItem[]) =>
   inbox.flatMap((item) =>
     item.type === 'input' ? [{ inputId: item.runId, text: item.request.input, mode: 'queue' as const }] : [],
   )

@@ -1,4 +1,5 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4StreamPart } from '@ai-sdk/provider'
+import { toAgentError } from '../errors.ts'
 import { isChat } from '../events/kinds.ts'
 import { Answer } from '../model/answer.ts'
 import { callModel } from '../model/call-model.ts'
@@ -29,7 +30,9 @@ export async function askModel(run: Run): Promise<Answer> {
   await callModel({
     open: async (signal) => {
       const model = await resolveModel(env.model ?? record.request.model ?? agent.model, env.models, env.credentials())
-      const options = await callOptions(run)
+      const options = await callOptions(run).catch((error) => {
+        throw toAgentError(error, 'model-failed')
+      })
       signal.throwIfAborted()
       run.emit('model-started', {
         provider: model.provider,

@@ -1,5 +1,6 @@
 import { promisifyRequest, type UseStore } from 'idb-keyval'
 import { AgentError } from '../errors.ts'
+import { newId } from '../new-id.ts'
 import { createStore } from './create-store.ts'
 import type { Database, Durability, Key, Range, Transaction } from './database.ts'
 import { assertLocks, closedError, unavailable, webOwnership } from './ownership.ts'
@@ -92,7 +93,7 @@ function indexedDatabase(name: string): Database {
       const store = db.transaction(objectStore, 'readwrite').objectStore(objectStore)
       let schema: Schema | undefined = await promisifyRequest(store.get(schemaKey))
       if (schema === undefined && identity === undefined) {
-        schema = { version: schemaVersion, id: crypto.randomUUID() }
+        schema = { version: schemaVersion, id: newId() }
         store.put(schema, schemaKey)
         await promisifyRequest(store.transaction)
       }

@@ -112,7 +112,7 @@ async function carryOut(run: ToolRun, start: Start): Promise<ToolResultRecord> {
   const execution = execute(run, call, policyOf(run, start).timeout)
   try {
     if (page) return await onPage(run, start, page, execution)
-    return await successOf(call, tool, await execution.race(execution.inWorker(tool)))
+    return await execution.race(execution.inWorker(tool).then((output) => successOf(call, tool, output)))
   } catch (error) {
     run.signal.throwIfAborted()
     return failureOf(call, failureText(execution.timedOut ?? error))
@@ -135,16 +135,13 @@ async function onPage(
   if (outcome === 'gone')
     return failureOf(call, 'The page went away while it carried this call out: its outcome is unknown.')
   if ('error' in outcome) return failureOf(call, fromWire(outcome.error).message)
-  return successOf(call, tool, outcome.output)
+  return execution.race(successOf(call, tool, outcome.output))
 }
 
 /** Somebody's answer to a call that no page carries out, with the inbox item it came in. */
 export async function answerCall(run: ToolRun, call: ToolCallPart, item: Extract<InboxItem, { type: 'tool-output' }>) {
-  const tool = toolOf(run, call)
-  const result =
-    item.errorText === undefined && tool
-      ? await successOf(call, tool, item.output).catch((error) => failureOf(call, failureText(error)))
-      : failureOf(call, item.errorText ?? `There is no tool "${call.toolName}" any more.`)
+  const result = await resultOf(run, call, item)
+  run.signal.throwIfAborted()
   const at = run.env.now()
   const row = rowOf(run, call, at)
   await run.commit({
@@ -155,6 +152,25 @@ export async function answerCall(run: ToolRun, call: ToolCallPart, item: Extract
     ],
     applied: [item.n],
   })
+}
+
+async function resultOf(
+  run: ToolRun,
+  call: ToolCallPart,
+  { errorText, output }: { errorText?: string; output?: unknown },
+) {
+  const tool = toolOf(run, call)
+  if (errorText !== undefined || !tool)
+    return failureOf(call, errorText ?? `There is no tool "${call.toolName}" any more.`)
+  const execution = execute(run, call, policyOf(run, { call, tool }).timeout)
+  try {
+    return await execution.race(successOf(call, tool, output))
+  } catch (error) {
+    run.signal.throwIfAborted()
+    return failureOf(call, failureText(execution.timedOut ?? error))
+  } finally {
+    execution.end()
+  }
 }
 
 async function finish(run: ToolRun, row: CallRecord, result: ToolResultRecord) {

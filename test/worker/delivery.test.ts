@@ -2,6 +2,7 @@ import { AgentError } from 'turnloop'
 import { memoryStore, type Store } from 'turnloop/runtime'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { PortMessage } from '../../src/protocol/messages.ts'
+import type { Feed } from './fixtures/fed-model.ts'
 import { brief, Heard } from './fixtures/heard.ts'
 import { connectedPage, fedRuntime, quiet } from './fixtures/port.ts'
 
@@ -229,6 +230,38 @@ describe('batches', () => {
     expect((await view.ready).status).toBe('streaming')
     feed.finish()
     expect((await next.runs.get(run.runId).result).status).toBe('completed')
+  })
+})
+
+describe('something that can’t be cloned in a model’s stream', () => {
+  it.each([
+    ['a part’s metadata', (feed: Feed) => feed.parts({ type: 'source', sourceType: 'url', id: '1', url: 'https://example.com/', providerMetadata: { test: { go: (() => {}) as never } } })],
+    ['a text’s metadata', (feed: Feed) => feed.parts({ type: 'text-start', id: 't', providerMetadata: { test: { go: (() => {}) as never } } })],
+    ['a delta', (feed: Feed) => feed.parts({ type: 'text-start', id: 't' }, { type: 'text-delta', id: 't', delta: (() => {}) as never })],
+    ['a call’s name', (feed: Feed) => feed.parts({ type: 'tool-input-start', id: 'c', toolName: (() => {}) as never })],
+    ['a result of the provider’s tool', (feed: Feed) => feed.parts({ type: 'tool-call', toolCallId: 'c', toolName: 'x', input: '{}', providerExecuted: true, dynamic: true }, { type: 'tool-result', toolCallId: 'c', toolName: 'x', result: (() => {}) as never })],
+  ])('(%s) ends the run typed or is left out, and the page goes on', async (_, spoil) => {
+    const reported = vi.spyOn(globalThis, 'reportError').mockImplementation(() => {})
+    onTestFinished(() => reported.mockRestore())
+    const { runtime, model } = fedRuntime()
+    const { page } = connectedPage(runtime)
+    const heard = new Heard()
+    const session = page.session('s')
+    session.on('any', heard.hear)
+    session.on(['chat-text-delta', 'chat-tool-call-started'], () => {})
+    onTestFinished(session.view.subscribe(() => {}))
+    const run = session.send('Hi')
+    const feed = await model.next()
+    spoil(feed)
+    feed.say('Hello')
+    const outcome = await run.result.catch((error) => error)
+    if (outcome instanceof Error) expect(outcome).toBeInstanceOf(AgentError)
+    await vi.waitFor(() => expect(heard.kinds.at(-1)).toMatch(/run-(completed|failed|released)/))
+    expect((await page.session('s').view.ready).loaded).toBe(true)
+    const next = session.send('Again')
+    ;(await model.next()).say('Fine')
+    expect((await next.result).text).toBe('Fine')
+    expect(heard.text.endsWith('Fine')).toBe(true)
   })
 })
 
