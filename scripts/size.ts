@@ -15,7 +15,7 @@ const budgets: Readonly<Record<string, number>> = { turnloop: 6, 'turnloop/runti
 const budgetOnTop = 20
 
 /** In KB, for budgets that are missed: what is there today may not grow unnoticed. Above it, the script fails. */
-const ceilings: Readonly<Record<string, number>> = { turnloop: 8.5, 'turnloop/runtime': 34, [onTop]: 34 }
+const ceilings: Readonly<Record<string, number>> = { turnloop: 9, 'turnloop/runtime': 36, [onTop]: 36 }
 
 interface Row {
   readonly name: string

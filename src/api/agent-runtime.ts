@@ -167,7 +167,14 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
         createListView(
           {
             list: (page) => channel.call('sessions', page),
-            listen: (kinds, changed) => channel.listen({ kinds }, changed),
+            listen: (kinds, changed) => {
+              const leave = [
+                channel.listen({ kinds }, changed),
+                // What happened while there was no link was not told.
+                channel.onState(() => channel.state === 'ready' && changed()),
+              ]
+              return () => leave.forEach((undo) => undo())
+            },
             onState: (changed) => channel.onState(() => changed(channel.state === 'lost')),
           },
           { limit },

@@ -23,8 +23,8 @@ interface PortLinkOptions {
   readonly lost: (error: AgentError) => void
 }
 
-/** Workers and ports that have ended. */
-const ended = new WeakMap<object, AgentError>()
+/** Why a worker or port can't be used: it has ended, or another link has it. */
+const refusals = new WeakMap<object, AgentError>()
 
 /** A link to a runtime in a worker. Nothing is said before both sides said hello; a worker's death is noticed. */
 export function openPortLink(options: PortLinkOptions): Link {
@@ -39,8 +39,10 @@ export function openPortLink(options: PortLinkOptions): Link {
 
 function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const made = typeof source === 'function' ? source() : source
-  const before = ended.get(made)
-  if (before) throw before
+  const refusal = refusals.get(made)
+  if (refusal) throw refusal
+  const taken = 'This worker is connected already: use the runtime that `connect` gave for it, or close that first.'
+  refusals.set(made, new AgentError('invalid-argument', taken))
   const port = 'port' in made ? made.port : made
   /** What waits for the end of the task, and for the hello. */
   const outgoing: ToRuntime[] = []
@@ -51,14 +53,15 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const lose = (error: AgentError) => {
     if (left.signal.aborted) return
     left.abort()
+    refusals.delete(made)
     clearTimeout(timer)
     if (typeof source === 'function' && 'terminate' in made) made.terminate()
     lost(error)
   }
   const end = (problem: string) => {
     const error = new AgentError('worker-lost', problem)
-    ended.set(made, error)
     lose(error)
+    refusals.set(made, error)
   }
   const timer = setTimeout(
     () =>
@@ -128,6 +131,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
       flush()
       clearTimeout(timer)
       left.abort()
+      refusals.delete(made)
       // Nothing was said to a worker that did not say hello, and a goodbye before it listens would be lost.
       if (!connected && typeof source === 'function' && 'terminate' in made) made.terminate()
       else post({ type: 'bye', close: typeof source === 'function' })

@@ -134,9 +134,6 @@ export class Answer {
       case 'finish':
         this.usage = toUsage(part.usage)
         this.finishReason = part.finishReason.unified
-        return
-      case 'error':
-        throw part.error
     }
   }
 

@@ -59,6 +59,7 @@ async function readAll(stream: ReadableStream<LanguageModelV4StreamPart>, { answ
       const now = performance.now()
       if (value.type !== 'ping' && value.type !== 'raw') watch.partCame(now)
       onPart?.(value)
+      if (value.type === 'error') throw value.error
       const pending = take(answer, value)
       if (pending) await watch.during(pending)
       if (now >= sliceEnd) {

@@ -184,7 +184,7 @@ const clamp = (limit: unknown, most: number) =>
   typeof limit === 'number' && limit >= 1 ? Math.min(Math.floor(limit), most) : 50
 
 function requestOf({ input, agent, model, limits, settings, metadata }: RunParams): RunRequestRecord {
-  return { input, ...defined({ agent, model, limits, settings, metadata }) }
+  return { input, ...defined({ agent, model, limits, settings: settings && defined(settings), metadata }) }
 }
 
 function defined<T extends object>(fields: T) {

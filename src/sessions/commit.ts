@@ -28,8 +28,9 @@ export async function commit(tx: Transaction, change: Change): Promise<Committed
   if (change.run) {
     const { runId, status } = change.run
     tx.put(keys.run(runId), change.run)
-    if (status === 'running' || status === 'waiting') tx.put(keys.active(runId), runId)
-    else tx.delete(keys.active(runId))
+    const known = before?.run?.runId === runId && before.run.status === status
+    if (status !== 'running' && status !== 'waiting') tx.delete(keys.active(runId))
+    else if (!known) tx.put(keys.active(runId), runId)
   }
 
   const { updatedAt } = change.session

@@ -61,13 +61,17 @@ export async function toJsonSchema(schema: AnySchema, tool: string): Promise<JSO
   const known = resolve(schema)
   if (!('~standard' in known)) return (await known.jsonSchema) as JSONSchema7
   const { jsonSchema } = known['~standard']
-  if (!jsonSchema) {
-    throw new AgentError(
+  const refuse = (why: string) =>
+    new AgentError(
       'unsupported-tool',
-      `Tool "${tool}": its schema can't be turned into JSON Schema. Use zod 4, or jsonSchema({ … }).`,
+      `Tool "${tool}": its schema can't be turned into JSON Schema${why}. Use zod 4, or jsonSchema({ … }).`,
     )
+  if (!jsonSchema) throw refuse('')
+  try {
+    return closed(jsonSchema.input({ target: 'draft-07' })) as JSONSchema7
+  } catch (error) {
+    throw refuse(` (${messageOf(error)})`)
   }
-  return closed(jsonSchema.input({ target: 'draft-07' })) as JSONSchema7
 }
 
 const describe = (issues: readonly StandardIssue[]) =>

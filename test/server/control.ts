@@ -67,7 +67,7 @@ export async function answerControl(request: ControlRequest): Promise<void> {
 }
 
 /** An origin whose port was free a moment ago: connections to it are refused. */
-export async function refusedOrigin(): Promise<string> {
+async function refusedOrigin(): Promise<string> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

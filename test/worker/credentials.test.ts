@@ -4,6 +4,7 @@ import { reply, scriptedModel } from 'turnloop/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { failureOf } from './fixtures/failures.ts'
 import { Tap } from './fixtures/port.ts'
+import { recordsOf } from './fixtures/records.ts'
 
 const key = 'sk-canary-1234567890'
 
@@ -109,20 +110,3 @@ describe('credentials', () => {
     expect(() => connected.setCredentials(() => key)).toThrow(/clone/)
   })
 })
-
-/** Everything that a database holds. */
-export function recordsOf(name: string): Promise<unknown[]> {
-  return new Promise((resolve, reject) => {
-    const opening = indexedDB.open(name)
-    opening.onerror = () => reject(opening.error)
-    opening.onsuccess = () => {
-      const database = opening.result
-      const [store = ''] = database.objectStoreNames
-      const reading = database.transaction(store).objectStore(store).getAll()
-      reading.onsuccess = () => {
-        database.close()
-        resolve(reading.result)
-      }
-    }
-  })
-}

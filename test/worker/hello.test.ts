@@ -96,6 +96,19 @@ describe('hello', () => {
     await page.close()
   })
 
+  it('is not said by a second page to a worker that has one, whose answers it would take', async () => {
+    const { runtime } = fedRuntime()
+    const { port1, port2 } = new MessageChannel()
+    serve(runtime, port2)
+    const page = connect<FedRuntime>(port1)
+    const second = connect<FedRuntime>(port1)
+    expect(await page.sessions.list()).toEqual([])
+    expect(await failureOf(second.sessions.list())).toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(/close/) })
+    await page.close()
+    expect(await second.sessions.list()).toEqual([])
+    await second.close()
+  })
+
   it('keeps what the page says until the worker has answered, in order', async () => {
     const { page, heard, post } = actedWorker()
     page.session('s').on('text-delta', () => {})

@@ -42,8 +42,11 @@ function textOf(length: number, from: number): string {
 }
 
 async function play(script: readonly Command[]) {
-  const { runtime, model } = fedRuntime()
+  const { runtime, model, store } = fedRuntime()
   const { page, tap } = connectedPage(runtime)
+  // Another tab: a runtime of its own on the same store, which only follows.
+  const other = fedRuntime({ store }).runtime
+  const tab = connectedPage(other)
   const session = page.session('s')
   const reference = new Heard()
   runtime.session('s').on('any', reference.hear)
@@ -79,12 +82,16 @@ async function play(script: readonly Command[]) {
         const since = Math.floor(command.since * (reference.durable.length + 1))
         page.session('s').on('any', heard.hear, { since })
         listeners.push({ heard, since })
+        const followed = new Heard()
+        tab.page.session('s').on('any', followed.hear, { since })
+        listeners.push({ heard: followed, since })
         break
       }
       case 'view': {
-        const { view } = page.session('s')
-        views.push(view)
-        undo.push(view.subscribe(() => {}))
+        for (const { view } of [page.session('s'), tab.page.session('s')]) {
+          views.push(view)
+          undo.push(view.subscribe(() => {}))
+        }
         break
       }
       case 'hold':
@@ -128,7 +135,9 @@ async function play(script: readonly Command[]) {
   })
   for (const leave of undo) leave()
   await page.close()
+  await tab.page.close()
   await runtime.close()
+  await other.close()
 }
 
 describe('joining in mid-stream', () => {

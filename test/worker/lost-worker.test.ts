@@ -114,6 +114,20 @@ describe('a worker that dies in mid-run', () => {
     expect(performance.now() - at).toBeLessThan(1000)
   })
 
+  it('shows in the list of sessions as interrupted as soon as a worker is there again', async () => {
+    const place = workplace()
+    const page = place.open()
+    const list = page.sessions.view()
+    onTestFinished(list.subscribe(() => {}))
+    const run = page.session('s').send('Hi')
+    await place.model.next()
+    await vi.waitFor(() => expect(list.getSnapshot()[0]?.status).toBe('running'))
+    place.kill()
+    await failureOf(run.result)
+    await page.session('s').rename('Renamed')
+    await vi.waitFor(() => expect(list.getSnapshot()).toMatchObject([{ status: 'interrupted', title: 'Renamed' }]))
+  })
+
   it('gives its session free for the next one', async () => {
     const place = workplace()
     const page = place.open()
