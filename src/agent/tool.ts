@@ -29,11 +29,11 @@ export interface ToolPolicy {
   readonly timeout?: number
 }
 
-interface ToolBase<Input> extends ToolPolicy {
+interface ToolBase<Input, Output> extends ToolPolicy {
   readonly description?: string
   readonly title?: string
   readonly inputSchema: FlexibleSchema<Input>
-  readonly toModelOutput?: Tool<Input, unknown>['toModelOutput']
+  readonly toModelOutput?: Tool<NoInfer<Input>, NoInfer<Output>>['toModelOutput']
 }
 
 type Execute<Input, Output, Context> = (
@@ -43,7 +43,7 @@ type Execute<Input, Output, Context> = (
 
 /** A tool that runs in the worker. The AI SDK's `tool()` objects fit as they are; this types the context and adds the policy. */
 export function tool<Input, Output>(
-  definition: ToolBase<Input> & {
+  definition: ToolBase<Input, Output> & {
     readonly outputSchema?: FlexibleSchema<Output>
     readonly execute: Execute<Input, Output, ToolContext>
   },
@@ -51,7 +51,7 @@ export function tool<Input, Output>(
 ): Tool<Input, Output> & { execute: Execute<Input, Output, any> }
 /** A tool without `execute`: the page carries it out, or `session.addToolOutput` answers it. */
 export function tool<Input, Output>(
-  definition: ToolBase<Input> & { readonly outputSchema: FlexibleSchema<Output>; readonly execute?: undefined },
+  definition: ToolBase<Input, Output> & { readonly outputSchema: FlexibleSchema<Output>; readonly execute?: undefined },
 ): Tool<Input, Output> & { execute?: undefined }
 export function tool(definition: object): object {
   return definition

@@ -99,6 +99,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
       }) as Listen<A, SessionListenOptions>,
 
     start: (request, sessionId) => {
+      if (typeof request !== 'function') checkRequest(request)
       const runId = newId()
       const outer = typeof request === 'object' ? request.signal : undefined
       const handle: Handle<A> = new Handle<A>({
@@ -153,6 +154,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
       concurrency: 1,
     }
     const made = await Promise.race([request(context, control), aborted])
+    checkRequest(made)
     return { ...made, signal: made.signal ? AbortSignal.any([made.signal, controller.signal]) : controller.signal }
   }
 
@@ -216,4 +218,9 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
 function checkedId(id: unknown): string {
   if (typeof id === 'string' && id !== '') return id
   throw new AgentError('invalid-argument', "A session's id must be a string that is not empty.")
+}
+
+function checkRequest(request: unknown) {
+  if (typeof request === 'object' && request !== null) return
+  throw new AgentError('invalid-argument', 'run: pass a request, { input: … }, or a function that makes one.')
 }

@@ -173,6 +173,8 @@ export class Channel {
         return this.#joined(item)
       case '@page-tool':
       case '@page-tool-abort':
+        // The run was aborted here: its calls that are on the way are not begun any more.
+        if (item.kind === '@page-tool' && this.#muted.has(item.runId)) return
         return this.#transport.onPageTool?.(item, (message) => this.#link?.send(message))
       default:
         return this.#dispatch(item)

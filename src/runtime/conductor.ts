@@ -16,6 +16,13 @@ import { messageBase } from './turn.ts'
 
 type InputItem = Extract<InboxItem, { type: 'input' }>
 
+interface ConductorOptions {
+  readonly onIdle: () => void
+  readonly follow: (live: LiveSession) => Promise<void>
+  /** Whether the run's input is still being written: the session is nudged once it is. */
+  readonly isStarting: (runId: string) => boolean
+}
+
 /**
  * Advances sessions: takes a session's lock, works through its inbox, and lets go. One session at a time has one owner;
  * who waits for the lock finds in the store what the owner before left.
@@ -27,14 +34,12 @@ export class Conductor {
   readonly #driven = new Set<LiveSession>()
   readonly #onIdle: () => void
   readonly #follow: (live: LiveSession) => Promise<void>
+  readonly #isStarting: (runId: string) => boolean
 
-  constructor(
-    env: Environment,
-    settlements: Settlements,
-    { onIdle, follow }: { readonly onIdle: () => void; readonly follow: (live: LiveSession) => Promise<void> },
-  ) {
+  constructor(env: Environment, settlements: Settlements, { onIdle, follow, isStarting }: ConductorOptions) {
     this.#onIdle = onIdle
     this.#follow = follow
+    this.#isStarting = isStarting
     this.#env = env
     this.#settlements = settlements
   }
@@ -104,7 +109,9 @@ export class Conductor {
   async #refuse(live: LiveSession, thrown: unknown) {
     live.inboxChanged = false
     const error = toAgentError(thrown, 'storage-unavailable')
-    for (const runId of this.#closing.signal.aborted ? [] : this.#settlements.runsOf(live.id)) {
+    if (this.#closing.signal.aborted) return this.#settlements.refuse(live.id, error)
+    for (const runId of this.#settlements.runsOf(live.id)) {
+      if (this.#isStarting(runId)) continue
       const withdrawn = await this.#env.store.withdraw(live.id, runId).catch(() => undefined)
       if (withdrawn) {
         tellInput(this.#env, live, 'input-withdrawn', { runId }, { inputId: runId })
@@ -112,8 +119,8 @@ export class Conductor {
       } else if (withdrawn === undefined) {
         tellInput(this.#env, live, 'run-released', { runId }, { reason: releaseReason(error), error })
       }
+      this.#settlements.reject(runId, error)
     }
-    this.#settlements.refuse(live.id, error)
   }
 
   /** The next thing to do in a session; false where there is none. */
@@ -135,13 +142,19 @@ export class Conductor {
   /** A run that waited: goes on where something has come that it waited for. */
   async #goOn(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<boolean> {
     const run = await this.#load(live, claim, state, record)
-    const { size } = run.calls
+    let { size } = run.calls
+    live.run = run
     live.inboxChanged = true
-    await applyInbox(run)
-    if (!run.ending && !canGoOn(run)) {
+    await hearOut(run)
+    while (!run.ending && !canGoOn(run)) {
+      if (run.calls.size === size) {
+        live.run = undefined
+        return false
+      }
       // One of several answers came: listeners saw its call carried out, and the run waits again.
-      if (run.calls.size > size) await park(run, record.waitingFor ?? 'tool-results')
-      return false
+      size = run.calls.size
+      await park(run, record.waitingFor ?? 'tool-results')
+      await hearOut(run)
     }
     await this.#advance(run)
     return run.over
@@ -158,9 +171,12 @@ export class Conductor {
     const said = inbox.find(({ type, runId }) => type === 'input' || (runId === record.runId && type !== 'tool-output'))
     if (!said) return false
     const run = await this.#load(live, claim, state, record)
+    live.run = run
     live.inboxChanged = true
-    await applyInbox(run)
+    await hearOut(run)
+    this.#closing.signal.throwIfAborted()
     await endRun(run, run.ending ?? { kind: 'run-cancelled', reason: 'superseded' })
+    live.run = undefined
     this.#settle(run)
     return true
   }
@@ -313,7 +329,10 @@ async function hearOut(run: Run): Promise<void> {
   for (let heard: unknown; !run.over && run.live.run && heard !== run.applying; ) {
     const task = applyInbox(run)
     heard = run.applying
-    await task
+    await task.catch((error) => {
+      // Ended in the midst of it: that is to be written down.
+      if (!run.ending) throw error
+    })
   }
 }
 

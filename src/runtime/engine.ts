@@ -32,6 +32,7 @@ export class Engine {
     this.conductor = new Conductor(env, this.settlements, {
       onIdle: () => this.#prune(),
       follow: (live) => this.follow(live),
+      isStarting: (runId) => this.starting.has(runId),
     })
   }
 

@@ -1,10 +1,11 @@
 import { AgentError, storeCodes, toAgentError } from '../errors.ts'
+import type { Step } from '../sessions/step.ts'
 import { runTools } from '../tools/run-tools.ts'
 import { endRun, releaseRun } from './end-run.ts'
 import { applyInbox } from './inbox.ts'
 import { endBeforeTurn } from './limits.ts'
 import type { Run } from './run.ts'
-import { askModel, commitAnswer, commitToolMessage } from './turn.ts'
+import { askModel, commitAnswer, toolMessageStep } from './turn.ts'
 
 /**
  * Advances a run until it ends, or until it waits for something from outside: then it is parked in the store, and this
@@ -25,7 +26,7 @@ export async function runLoop(run: Run): Promise<void> {
       }
       const waitingFor = await carryOutCalls(run)
       if (waitingFor) return await park(run, waitingFor)
-      await commitToolMessage(run)
+      if (run.openCalls.length > 0) await run.commit(toolMessageStep(run))
     }
   } catch (error) {
     await endByError(run, error)
@@ -34,10 +35,11 @@ export async function runLoop(run: Run): Promise<void> {
 
 /** Step 5. What was said in the meantime may be the answer that it would wait for. */
 async function carryOutCalls(run: Run) {
-  const waitingFor = await runTools(run)
+  const withLast = (step: Step) => toolMessageStep(run, step)
+  const waitingFor = await runTools(run, withLast)
   if (!waitingFor) return undefined
   await applyInbox(run)
-  return runTools(run)
+  return runTools(run, withLast)
 }
 
 /** A run that waits is a record in the store; no memory, lock or promise stands for it. */

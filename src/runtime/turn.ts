@@ -82,7 +82,9 @@ export async function commitAnswer(run: Run, answer: Answer): Promise<boolean> {
     ...usageFields(run, answer),
   }
   if (goesOn) {
-    await run.commit(step)
+    // Without calls of ours the turn ends here; the provider gives what it owes with the next one.
+    const completed = { kind: 'turn-completed' as const, finishReason }
+    await run.commit(answer.calls.length > 0 ? step : { ...step, events: [...(step.events ?? []), completed] })
   } else {
     const uncarried = answer.calls.map((call) => ({ call, why: `Not carried out: ${refusal}.` }))
     await run.commit(endStep(run, { kind: 'run-completed', finishReason }, closingResults(run, uncarried), step))
@@ -113,22 +115,23 @@ function isDeferred({ agent: { tools = {} }, history, runId }: Run, { parts }: A
   })
 }
 
-/** Step 6: the results of the turn's calls, in the order of the calls. */
-export async function commitToolMessage(run: Run): Promise<void> {
+/** Step 6: the results of the turn's calls, in the order of the calls. Comes in one commit with `step`, the last result. */
+export function toolMessageStep(run: Run, step: Step = {}): Step {
   const answer = lastAnswer(run.history)
-  const completed = { kind: 'turn-completed' as const, finishReason: answer?.finishReason ?? 'other' }
-  if (run.openCalls.length === 0) return run.commit({ events: [completed] })
+  const rows = new Map([...run.calls, ...(step.calls ?? []).map((row) => [row.toolCallId, row] as const)])
   const results = run.openCalls.flatMap(
-    ({ toolCallId }) => run.calls.get(toolCallId)?.result ?? run.refused.get(toolCallId) ?? [],
+    ({ toolCallId }) => rows.get(toolCallId)?.result ?? run.refused.get(toolCallId) ?? [],
   )
   const message: ToolMessageRecord = { ...messageBase(run), role: 'tool', results }
-  await run.commit({
+  return {
+    ...step,
     messages: [message],
     events: [
+      ...(step.events ?? []),
       { kind: 'tool-message-committed', first: answer?.index ?? message.index, index: message.index },
-      completed,
+      { kind: 'turn-completed', finishReason: answer?.finishReason ?? 'other' },
     ],
-  })
+  }
 }
 
 export function answerRecord(run: Run, answer: Answer, status: 'done' | 'partial'): AssistantMessageRecord {

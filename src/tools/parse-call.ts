@@ -46,6 +46,15 @@ export function inputOf(call: ToolCallPart): unknown {
   }
 }
 
+/** The same for a page: over a port go neither functions nor classes; what holds some goes as it is stored. */
+export function portInputOf(call: ToolCallPart): unknown {
+  try {
+    return structuredClone(validated.has(call) ? validated.get(call) : call.input)
+  } catch {
+    return call.input
+  }
+}
+
 function storable(checked: Validation): Validation {
   if (!checked.ok) return checked
   try {

@@ -1,8 +1,10 @@
 import type { ToolSet } from '@ai-sdk/provider-utils'
 import { AgentError, fromWire } from '../errors.ts'
 import type { CallRecord, InboxItem, ToolCallPart, ToolResultRecord, WaitingFor } from '../sessions/records.ts'
+import type { Step } from '../sessions/step.ts'
 import { type Execution, execute } from './execute.ts'
 import type { Page } from './pages.ts'
+import { portInputOf } from './parse-call.ts'
 import { failureOf, failureText, successOf } from './tool-output.ts'
 import type { ToolRun } from './tool-run.ts'
 
@@ -16,17 +18,17 @@ interface Start {
 
 /**
  * Carries out the open calls of the last answer: in parallel, but for serial tools. Intents that start together are one
- * commit before any of them starts; each result is one. Gives what the run waits for where calls need somebody who is not
+ * commit before any of them starts; each result is one, and the turn's last is made by `withLast`. Gives what the run waits for where calls need somebody who is not
  * there. Rejects when the run is to end, without waiting for tools that ignore their signal.
  */
-export async function runTools(run: ToolRun): Promise<WaitingFor | undefined> {
+export async function runTools(run: ToolRun, withLast: (step: Step) => Step): Promise<WaitingFor | undefined> {
   run.phase = 'tools'
   for (const batch of batches(
     run,
     run.openCalls.flatMap((call) => prepare(run, call) ?? []),
   )) {
     run.signal.throwIfAborted()
-    await runBatch(run, batch)
+    await runBatch(run, batch, withLast)
   }
   run.signal.throwIfAborted()
   const left = run.openCalls.filter((call) => needsSomebody(run, call))
@@ -82,7 +84,7 @@ function batches(run: ToolRun, starts: readonly Start[]): Start[][] {
   return result
 }
 
-async function runBatch(run: ToolRun, batch: readonly Start[]) {
+async function runBatch(run: ToolRun, batch: readonly Start[], withLast: (step: Step) => Step) {
   const startedAt = run.env.now()
   const rows = batch.map(
     ({ call, page }): CallRecord => ({
@@ -101,7 +103,8 @@ async function runBatch(run: ToolRun, batch: readonly Start[]) {
     batch.map(async (start, index) => {
       const result = await carryOut(run, start)
       run.signal.throwIfAborted()
-      await finish(run, rows[index] as CallRecord, result)
+      const step = finishStep(run, rows[index] as CallRecord, result)
+      await run.commit(isLast(run, start.call) ? withLast(step) : step)
     }),
   )
 }
@@ -127,11 +130,10 @@ async function onPage(
   page: Page,
   execution: Execution,
 ): Promise<ToolResultRecord> {
-  const { toolCallId, toolName, input } = call
+  const { toolCallId, toolName } = call
   const { live, env, runId } = run
-  const outcome = await execution.race(
-    env.pages.carryOut(page, { sessionId: live.id, runId, toolCallId, toolName, input }, execution.signal),
-  )
+  const pageCall = { sessionId: live.id, runId, toolCallId, toolName, input: portInputOf(call) }
+  const outcome = await execution.race(env.pages.carryOut(page, pageCall, execution.signal))
   if (outcome === 'gone')
     return failureOf(call, 'The page went away while it carried this call out: its outcome is unknown.')
   if ('error' in outcome) return failureOf(call, fromWire(outcome.error).message)
@@ -173,20 +175,21 @@ async function resultOf(
   }
 }
 
-async function finish(run: ToolRun, row: CallRecord, result: ToolResultRecord) {
+function finishStep(run: ToolRun, row: CallRecord, result: ToolResultRecord): Step {
   const finishedAt = run.env.now()
-  await run.commit({
+  const { toolCallId, startedAt } = row
+  return {
     calls: [{ ...row, state: 'finished', finishedAt, result }],
-    events: [
-      {
-        kind: 'tool-execution-finished',
-        toolCallId: row.toolCallId,
-        duration: finishedAt - row.startedAt,
-        cached: false,
-      },
-    ],
-  })
+    events: [{ kind: 'tool-execution-finished', toolCallId, duration: finishedAt - startedAt, cached: false }],
+  }
 }
+
+/** Whether all other calls of the turn have their results. */
+const isLast = (run: ToolRun, { toolCallId }: ToolCallPart) =>
+  run.openCalls.every(
+    (call) =>
+      call.toolCallId === toolCallId || run.calls.get(call.toolCallId)?.result || run.refused.has(call.toolCallId),
+  )
 
 const rowOf = (
   run: ToolRun,

@@ -81,7 +81,10 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
 
   it.each(['length', 'content_filter'] as const)('ends with %s where the answer does', async (finish) => {
     const { session } = await place.scripted(protocol, [say('Cut sho', { finish }), say('More')])
-    expect(await session.send('Tell me').result).toMatchObject({ text: 'Cut sho', finishReason: finish.replace('_', '-') })
+    expect(await session.send('Tell me').result).toMatchObject({
+      text: 'Cut sho',
+      finishReason: finish.replace('_', '-'),
+    })
     expect((await session.send('Go on').result).text).toBe('More')
   })
 
@@ -95,19 +98,24 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
 })
 
 describe('@ai-sdk/openai in a worker, over responses only', () => {
-  it.each(['assistant', 'private'] as const)('gives reasoning back as the endpoint wants it (agent %s)', async (agent) => {
-    const encrypted = agent === 'private'
-    const { script, session } = await place.scripted('responses', [
-      answer([reasoning(['I add them', 'Twice'], { encrypted }), call('add', { a: 12, b: 7 })]),
-      answer([reasoning(['It is 19'], { encrypted }), text('19')]),
-      say('Welcome'),
-    ])
-    expect(await session.send('12 + 7?', { agent }).result).toMatchObject({ text: '19', turns: 2 })
-    expect(await session.send('Thanks').result).toMatchObject({ text: 'Welcome' })
-    expect((await script.requests()).map(({ refused }) => refused)).toEqual([undefined, undefined, undefined])
-    const reasonings = (await session.view.ready).messages.flatMap(({ parts }) => parts.filter(({ type }) => type === 'reasoning'))
-    expect(reasonings.map((part) => 'text' in part && part.text).join('|')).toMatch(/I add them.*Twice.*It is 19/)
-  })
+  it.each(['assistant', 'private'] as const)(
+    'gives reasoning back as the endpoint wants it (agent %s)',
+    async (agent) => {
+      const encrypted = agent === 'private'
+      const { script, session } = await place.scripted('responses', [
+        answer([reasoning(['I add them', 'Twice'], { encrypted }), call('add', { a: 12, b: 7 })]),
+        answer([reasoning(['It is 19'], { encrypted }), text('19')]),
+        say('Welcome'),
+      ])
+      expect(await session.send('12 + 7?', { agent }).result).toMatchObject({ text: '19', turns: 2 })
+      expect(await session.send('Thanks').result).toMatchObject({ text: 'Welcome' })
+      expect((await script.requests()).map(({ refused }) => refused)).toEqual([undefined, undefined, undefined])
+      const reasonings = (await session.view.ready).messages.flatMap(({ parts }) =>
+        parts.filter(({ type }) => type === 'reasoning'),
+      )
+      expect(reasonings.map((part) => 'text' in part && part.text).join('|')).toMatch(/I add them.*Twice.*It is 19/)
+    },
+  )
 
   it('gives reasoning back after a reload, too', async () => {
     const { script, session } = await place.scripted('responses', [
@@ -137,14 +145,19 @@ describe('@ai-sdk/openai in a worker, over responses only', () => {
     expect((await script.requests()).map(({ refused }) => refused)).toEqual([undefined, undefined])
     const parts = await partsOf(session, 1)
     expect(parts).toContainEqual(expect.objectContaining({ type: 'source-url', url: 'https://example.com/a' }))
-    expect(parts).toContainEqual(expect.objectContaining({ toolCallId: expect.any(String), state: 'output-available', providerExecuted: true }))
+    expect(parts).toContainEqual(
+      expect.objectContaining({ toolCallId: expect.any(String), state: 'output-available', providerExecuted: true }),
+    )
     expect(events().some(({ kind }) => kind === 'message-part')).toBe(true)
     expect(events().some(({ kind }) => kind === 'tool-execution-started')).toBe(false)
   })
 
   it('shows a call of the provider’s MCP server and sends it back', async () => {
     const { script, session } = await place.scripted('responses', [
-      answer([mcpCall({ server: 'docs', name: 'search', arguments: '{"query":"x"}', output: '{"results":[]}' }), text('Nothing')]),
+      answer([
+        mcpCall({ server: 'docs', name: 'search', arguments: '{"query":"x"}', output: '{"results":[]}' }),
+        text('Nothing'),
+      ]),
       say('Welcome'),
     ])
     expect((await session.send('Search').result).text).toBe('Nothing')

@@ -73,17 +73,26 @@ async function faultsAfter(protocol: Protocol, cut: Cut): Promise<string[]> {
     const outcome = await run.result.catch((error) => error)
     const own = events.filter(({ runId }) => runId === run.runId)
     const ends = own.filter(({ kind }) => isEnd(kind))
-    if (ends.length !== 1 || own.at(-1) !== ends[0]) faults.push(`ends of ${input}: ${ends.map(({ kind }) => kind)}, last ${own.at(-1)?.kind}`)
+    if (ends.length !== 1 || own.at(-1) !== ends[0])
+      faults.push(`ends of ${input}: ${ends.map(({ kind }) => kind)}, last ${own.at(-1)?.kind}`)
     return outcome
   }
   const first = await send('First')
   // Whatever it is, it says why; a whole answer may have come before the cut.
-  if (first instanceof Error && !['model-interrupted', 'unreachable', 'model-failed'].includes((first as { code?: string }).code ?? ''))
+  if (
+    first instanceof Error &&
+    !['model-interrupted', 'unreachable', 'model-failed'].includes((first as { code?: string }).code ?? '')
+  )
     faults.push(`first: ${first}`)
   const second = await send('Second')
   if (second.text !== 'Done') faults.push(`second: ${second}`)
   faults.push(...refused.map((message) => `refused: ${message}`))
-  const durable = events.filter(({ kind }) => !/delta|started|queued|created|part|tool-call/.test(kind) || kind === 'run-started' || kind === 'tool-execution-started')
+  const durable = events.filter(
+    ({ kind }) =>
+      !/delta|started|queued|created|part|tool-call/.test(kind) ||
+      kind === 'run-started' ||
+      kind === 'tool-execution-started',
+  )
   if (durable.some(({ seq }, i) => i > 0 && seq < (durable[i - 1]?.seq ?? 0))) faults.push('events out of order')
   const { messages, status } = await runtime.session('s').view.ready
   if (status !== 'ready') faults.push(`status ${status}`)
@@ -91,7 +100,10 @@ async function faultsAfter(protocol: Protocol, cut: Cut): Promise<string[]> {
     if (role !== 'assistant') continue
     if (metadata.status === 'streaming') faults.push('a message that still streams')
     for (const part of parts) {
-      if ('state' in part && (part.state === 'streaming' || part.state === 'input-streaming' || part.state === 'input-available'))
+      if (
+        'state' in part &&
+        (part.state === 'streaming' || part.state === 'input-streaming' || part.state === 'input-available')
+      )
         faults.push(`a part left as ${part.state}`)
     }
   }
@@ -100,13 +112,17 @@ async function faultsAfter(protocol: Protocol, cut: Cut): Promise<string[]> {
 }
 
 describe.each(protocols)('a stream over %s', (protocol) => {
-  it.each(['destroy', 'end'] as const)('cut at every boundary (%s) gives one end, and a history that the endpoint takes', { timeout: 60_000 }, async (by) => {
-    const cuts = cutsOf(whole, protocol)
-    expect(cuts.length).toBeGreaterThan(30)
-    const faults: string[] = []
-    for (const at of cuts) faults.push(...(await faultsAfter(protocol, { at, by })))
-    expect(faults).toEqual([])
-  })
+  it.each(['destroy', 'end'] as const)(
+    'cut at every boundary (%s) gives one end, and a history that the endpoint takes',
+    { timeout: 60_000 },
+    async (by) => {
+      const cuts = cutsOf(whole, protocol)
+      expect(cuts.length).toBeGreaterThan(30)
+      const faults: string[] = []
+      for (const at of cuts) faults.push(...(await faultsAfter(protocol, { at, by })))
+      expect(faults).toEqual([])
+    },
+  )
 
   it('that is whole is none of these', async () => {
     const { length } = streamBytes(whole, protocol).bytes
@@ -121,7 +137,9 @@ describe.each(protocols)('a stream over %s and HTTP, in a worker', (protocol) =>
   })
   afterAll(() => place.close())
 
-  it('cut at a sample of the boundaries gives one end, and a history that the endpoint takes', { timeout: 60_000 }, async () => {
+  it('cut at a sample of the boundaries gives one end, and a history that the endpoint takes', {
+    timeout: 60_000,
+  }, async () => {
     const cuts = cutsOf(whole, protocol)
     const sample = cuts.filter((_, i) => i % 8 === 0)
     for (const cutAt of sample) {
@@ -137,4 +155,3 @@ describe.each(protocols)('a stream over %s and HTTP, in a worker', (protocol) =>
     expect(sample.length).toBeGreaterThan(4)
   })
 })
-

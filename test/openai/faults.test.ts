@@ -93,10 +93,19 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
     }
   })
 
-  it.each(['nested', 'flat', 'failed'] as const)('an error event (%s) after HTTP 200 ends it typed, in the endpoint’s words', async (form) => {
-    const { error } = await fail(answer([text('Half')], { error: { message: 'The engine is on fire', type: 'server_error', form } }))
-    expect(error).toMatchObject({ code: 'overloaded', recoverable: true, message: expect.stringContaining('The engine is on fire') })
-  })
+  it.each(['nested', 'flat', 'failed'] as const)(
+    'an error event (%s) after HTTP 200 ends it typed, in the endpoint’s words',
+    async (form) => {
+      const { error } = await fail(
+        answer([text('Half')], { error: { message: 'The engine is on fire', type: 'server_error', form } }),
+      )
+      expect(error).toMatchObject({
+        code: 'overloaded',
+        recoverable: true,
+        message: expect.stringContaining('The engine is on fire'),
+      })
+    },
+  )
 
   it('an error event before any output ends it typed, too', async () => {
     const { error } = await fail(answer([], { error: { message: 'Rate limit reached', type: 'rate_limit_exceeded' } }))
@@ -137,7 +146,10 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
 
   it('disposal aborts every running tool, and the calls are closed in the next prompt', async () => {
     const { script, session } = await place.scripted(protocol, [])
-    await script.add(answer([call('slow', { countURL: script.countURL('') }), call('slow', { countURL: script.countURL('') })]), say('Second'))
+    await script.add(
+      answer([call('slow', { countURL: script.countURL('') }), call('slow', { countURL: script.countURL('') })]),
+      say('Second'),
+    )
     const run = session.send('First')
     await script.waitFor('count:2')
     run[Symbol.dispose]()
@@ -154,13 +166,26 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
     ['HTTP 400', httpError(400, { message: 'Incorrect API key provided: {key}.' })],
     ['HTTP 429', httpError(429, { message: 'Too much for {key}' })],
     ['HTTP 500', httpError(500, { message: 'Bearer {key} broke it' })],
-    ['an error event', answer([text('Half')], { error: { message: `The key ${key} is out of quota`, type: 'insufficient_quota' } })],
+    [
+      'an error event',
+      answer([text('Half')], { error: { message: `The key ${key} is out of quota`, type: 'insufficient_quota' } }),
+    ],
     ['an error event before any output', answer([], { error: { message: `The key ${key} is out of quota` } })],
   ])('a key that %s repeats reaches no event, no record and no error', async (_, turn) => {
     const { error, session } = await fail(turn, { endpoint: { apiKey: key } })
-    expect(JSON.stringify({ ...error, message: error.message, stack: error.stack, cause: String(error.cause) })).not.toContain(key)
+    expect(
+      JSON.stringify({ ...error, message: error.message, stack: error.stack, cause: String(error.cause) }),
+    ).not.toContain(key)
     expect(JSON.stringify(await session.view.ready)).not.toContain(key)
-    expect(JSON.stringify(place.heard.map((event) => ('error' in event ? { ...event, error: `${event.error.message} ${event.error.stack} ${event.error.cause}` } : event)))).not.toContain(key)
+    expect(
+      JSON.stringify(
+        place.heard.map((event) =>
+          'error' in event
+            ? { ...event, error: `${event.error.message} ${event.error.stack} ${event.error.cause}` }
+            : event,
+        ),
+      ),
+    ).not.toContain(key)
     const records = JSON.stringify(await recordsOf(place.database))
     expect(records).toContain(session.id)
     expect(records).not.toContain(key)
@@ -184,6 +209,8 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
       say('3'),
     ])
     expect((await session.send('Hi').result).text).toBe('3')
-    expect((await session.view.ready).messages[1]?.parts).toContainEqual(expect.objectContaining({ text: 'Zoë 👋🏽 done' }))
+    expect((await session.view.ready).messages[1]?.parts).toContainEqual(
+      expect.objectContaining({ text: 'Zoë 👋🏽 done' }),
+    )
   })
 })

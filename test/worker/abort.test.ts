@@ -48,7 +48,10 @@ describe('a run that is aborted over the port', () => {
     expect(heard.text).toBe('heard ')
     // What had been written is kept, also what was on the way.
     const { messages } = await runtime.session('s').view.ready
-    expect(messages[1]).toMatchObject({ metadata: { status: 'partial' }, parts: [{ type: 'text', text: 'heard on the way ' }] })
+    expect(messages[1]).toMatchObject({
+      metadata: { status: 'partial' },
+      parts: [{ type: 'text', text: 'heard on the way ' }],
+    })
   })
 
   it('tells a slow async listener nothing more of what it has not begun with', async () => {

@@ -27,7 +27,10 @@ function page(runtime: ReturnType<typeof credentialed>['runtime'], credentials?:
   const { port1, port2 } = new MessageChannel()
   serve(runtime, port2)
   const tap = new Tap(port1)
-  const connected = connect<typeof runtime>(tap as unknown as MessagePort, credentials === undefined ? {} : { credentials })
+  const connected = connect<typeof runtime>(
+    tap as unknown as MessagePort,
+    credentials === undefined ? {} : { credentials },
+  )
   onTestFinished(() => connected.close())
   return { page: connected, tap }
 }

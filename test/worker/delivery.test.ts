@@ -103,7 +103,10 @@ describe('the filter at the source', () => {
     onTestFinished(() => reported.mockRestore())
     page.on('text-dleta' as 'text-delta', () => {})
     await vi.waitFor(() => expect(reported).toHaveBeenCalled())
-    expect(reported.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('text-dleta') })
+    expect(reported.mock.calls[0]?.[0]).toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringContaining('text-dleta'),
+    })
   })
 })
 
@@ -235,11 +238,36 @@ describe('batches', () => {
 
 describe('something that can’t be cloned in a model’s stream', () => {
   it.each([
-    ['a part’s metadata', (feed: Feed) => feed.parts({ type: 'source', sourceType: 'url', id: '1', url: 'https://example.com/', providerMetadata: { test: { go: (() => {}) as never } } })],
-    ['a text’s metadata', (feed: Feed) => feed.parts({ type: 'text-start', id: 't', providerMetadata: { test: { go: (() => {}) as never } } })],
-    ['a delta', (feed: Feed) => feed.parts({ type: 'text-start', id: 't' }, { type: 'text-delta', id: 't', delta: (() => {}) as never })],
+    [
+      'a part’s metadata',
+      (feed: Feed) =>
+        feed.parts({
+          type: 'source',
+          sourceType: 'url',
+          id: '1',
+          url: 'https://example.com/',
+          providerMetadata: { test: { go: (() => {}) as never } },
+        }),
+    ],
+    [
+      'a text’s metadata',
+      (feed: Feed) =>
+        feed.parts({ type: 'text-start', id: 't', providerMetadata: { test: { go: (() => {}) as never } } }),
+    ],
+    [
+      'a delta',
+      (feed: Feed) =>
+        feed.parts({ type: 'text-start', id: 't' }, { type: 'text-delta', id: 't', delta: (() => {}) as never }),
+    ],
     ['a call’s name', (feed: Feed) => feed.parts({ type: 'tool-input-start', id: 'c', toolName: (() => {}) as never })],
-    ['a result of the provider’s tool', (feed: Feed) => feed.parts({ type: 'tool-call', toolCallId: 'c', toolName: 'x', input: '{}', providerExecuted: true, dynamic: true }, { type: 'tool-result', toolCallId: 'c', toolName: 'x', result: (() => {}) as never })],
+    [
+      'a result of the provider’s tool',
+      (feed: Feed) =>
+        feed.parts(
+          { type: 'tool-call', toolCallId: 'c', toolName: 'x', input: '{}', providerExecuted: true, dynamic: true },
+          { type: 'tool-result', toolCallId: 'c', toolName: 'x', result: (() => {}) as never },
+        ),
+    ],
   ])('(%s) ends the run typed or is left out, and the page goes on', async (_, spoil) => {
     const reported = vi.spyOn(globalThis, 'reportError').mockImplementation(() => {})
     onTestFinished(() => reported.mockRestore())
@@ -315,7 +343,9 @@ describe('a page that falls behind by more than 1 MB', () => {
     deltas.expectExact(0, 0)
     expect(deltas.text.length).toBe('Begin. '.length + 3 * 800 * 1020 + 'Almost. Done.'.length)
     expect(tap.batches.length).toBeGreaterThan(received)
-    const shown = session.view.getSnapshot().messages.map(({ parts }) => parts.map((part) => ('text' in part ? part.text.length : part.type)))
+    const shown = session.view
+      .getSnapshot()
+      .messages.map(({ parts }) => parts.map((part) => ('text' in part ? part.text.length : part.type)))
     expect(shown).toEqual([[2], [7 + 816_000, 'tool-add'], [816_000, 'tool-add'], [816_000, 'tool-add'], [13]])
   })
 

@@ -103,7 +103,10 @@ describe('hello', () => {
     const page = connect<FedRuntime>(port1)
     const second = connect<FedRuntime>(port1)
     expect(await page.sessions.list()).toEqual([])
-    expect(await failureOf(second.sessions.list())).toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(/close/) })
+    expect(await failureOf(second.sessions.list())).toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/close/),
+    })
     await page.close()
     expect(await second.sessions.list()).toEqual([])
     await second.close()
@@ -120,7 +123,10 @@ describe('hello', () => {
     await quiet()
     post({ type: 'hello', protocol: protocolVersion, answer: true })
     await vi.waitFor(() => expect(heard).toHaveLength(3))
-    expect(heard[2]).toMatchObject({ type: 'say', messages: [{ type: 'listen' }, { type: 'call', method: 'sessions' }] })
+    expect(heard[2]).toMatchObject({
+      type: 'say',
+      messages: [{ type: 'listen' }, { type: 'call', method: 'sessions' }],
+    })
   })
 })
 
@@ -152,7 +158,9 @@ describe('another protocol version', () => {
       type: 'say',
       messages: [{ type: 'call', id: 1, method: 'run', params: { runId: 'r', sessionId: 's', input: 'Hi' } }],
     })
-    await vi.waitFor(() => expect(heard.some((message) => message.type === 'hello' && 'answer' in message && message.answer)).toBe(true))
+    await vi.waitFor(() =>
+      expect(heard.some((message) => message.type === 'hello' && 'answer' in message && message.answer)).toBe(true),
+    )
     await quiet()
     expect(heard.every((message) => message.type === 'hello' && message.protocol === protocolVersion)).toBe(true)
     expect(model.calls).toHaveLength(0)

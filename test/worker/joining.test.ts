@@ -22,11 +22,17 @@ const commands: fc.Arbitrary<Command[]> = fc.array(
         do: fc.constantFrom('text' as const, 'text' as const, 'reasoning' as const),
         part: fc.nat(2),
         // Some are so large that the queue is dropped.
-        size: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 500 }) }, { weight: 1, arbitrary: fc.integer({ min: 100_000, max: 700_000 }) }),
+        size: fc.oneof(
+          { weight: 6, arbitrary: fc.integer({ min: 1, max: 500 }) },
+          { weight: 1, arbitrary: fc.integer({ min: 100_000, max: 700_000 }) },
+        ),
       }),
     },
     { weight: 6, arbitrary: fc.record({ do: fc.constant('wait' as const), rounds: fc.integer({ min: 1, max: 4 }) }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('listen' as const), since: fc.double({ min: 0, max: 1, noNaN: true }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('listen' as const), since: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    },
     { weight: 3, arbitrary: plain('source', 'view') as fc.Arbitrary<Command> },
     { weight: 6, arbitrary: plain('hold', 'release') as fc.Arbitrary<Command> },
     { weight: 4, arbitrary: plain('tool turn', 'new run', 'fail') as fc.Arbitrary<Command> },

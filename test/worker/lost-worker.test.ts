@@ -160,7 +160,10 @@ describe('a worker that dies in mid-run', () => {
 describe('a worker that does not load', () => {
   it.each([
     ['its module throws', () => scriptWorker('throw new Error("broken module")')],
-    ['its module rejects late', () => scriptWorker('await new Promise((resolve) => setTimeout(resolve, 20)); throw new Error("broken late")')],
+    [
+      'its module rejects late',
+      () => scriptWorker('await new Promise((resolve) => setTimeout(resolve, 20)); throw new Error("broken late")'),
+    ],
     ['its module has an import that is not there', () => scriptWorker('import "/there/is/no/such/module.js"')],
     ['its module is no JavaScript', () => scriptWorker('}{')],
     ['its address is not there', () => new Worker('/there/is/no/such/worker.js', { type: 'module' })],
@@ -173,13 +176,17 @@ describe('a worker that does not load', () => {
     expect(error).toBeInstanceOf(AgentError)
     expect(error.code).toBe('worker-lost')
     expect(error.message).toMatch(/could not be loaded/)
-    await vi.waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'worker-lost' } }))
+    await vi.waitFor(() =>
+      expect(view.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'worker-lost' } }),
+    )
   })
 
   it('is tried again at the next call', async () => {
     const place = workplace()
     let broken = true
-    const page = connect<WorkerRuntime>(() => (broken ? scriptWorker('throw new Error("broken")') : place.startWorker()))
+    const page = connect<WorkerRuntime>(() =>
+      broken ? scriptWorker('throw new Error("broken")') : place.startWorker(),
+    )
     onTestFinished(() => page.close())
     expect((await failureOf(page.sessions.list())).code).toBe('worker-lost')
     broken = false
@@ -229,7 +236,9 @@ describe('a worker that does not load', () => {
 
 describe('a worker that serves late', () => {
   it('is waited for over its top-level await', async () => {
-    const place = workplace((name) => new Worker(new URL('./fixtures/late.worker.ts', import.meta.url), { type: 'module', name }))
+    const place = workplace(
+      (name) => new Worker(new URL('./fixtures/late.worker.ts', import.meta.url), { type: 'module', name }),
+    )
     const page = place.open()
     const run = page.session('s').send('Hi')
     ;(await place.model.next()).say('At last')

@@ -27,7 +27,10 @@ describe('a page and an agent in a worker', () => {
     first.toolCall('c1', 'add', { a: 2, b: 3 })
     first.finish()
     const second = await model.next()
-    expect(second.prompt.at(-1)).toMatchObject({ role: 'tool', content: [{ toolName: 'add', output: { type: 'json', value: 5 } }] })
+    expect(second.prompt.at(-1)).toMatchObject({
+      role: 'tool',
+      content: [{ toolName: 'add', output: { type: 'json', value: 5 } }],
+    })
     second.say('It is 5.')
     expect(await run.result).toMatchObject({ status: 'completed', text: 'It is 5.', turns: 2, finishReason: 'stop' })
     expect(text.join('')).toBe('Let me see. It is 5.')
@@ -57,7 +60,13 @@ describe('a page and an agent in a worker', () => {
     const before = session.view.getSnapshot()
     expect(before.messages.map(({ role, parts }) => [role, parts])).toMatchObject([
       ['user', [{ type: 'text', text: 'What is 2 + 3?' }]],
-      ['assistant', [{ type: 'text', text: 'Let me see. ' }, { type: 'tool-add', state: 'output-available', input: { a: 2, b: 3 }, output: 5 }]],
+      [
+        'assistant',
+        [
+          { type: 'text', text: 'Let me see. ' },
+          { type: 'tool-add', state: 'output-available', input: { a: 2, b: 3 }, output: 5 },
+        ],
+      ],
       ['assistant', [{ type: 'text', text: 'It is 5.' }]],
     ])
     expect(before.title).toBe('What is 2 + 3?')
@@ -112,7 +121,12 @@ describe('a page and an agent in a worker', () => {
       ;(await place.model.next()).say('Hi')
       await run.result
     }
-    await vi.waitFor(() => expect(list.getSnapshot().map(({ id, status }) => [id, status])).toEqual([['two', 'ready'], ['one', 'ready']]))
+    await vi.waitFor(() =>
+      expect(list.getSnapshot().map(({ id, status }) => [id, status])).toEqual([
+        ['two', 'ready'],
+        ['one', 'ready'],
+      ]),
+    )
     await page.session('one').rename('First')
     await vi.waitFor(() => expect(list.getSnapshot().map(({ title }) => title)).toEqual(['Hello two', 'First']))
     await page.session('two').delete()

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { Feed } from './fixtures/fed-model.ts'
 import { failureOf } from './fixtures/failures.ts'
+import type { Feed } from './fixtures/fed-model.ts'
 import { Heard } from './fixtures/heard.ts'
 import { connectedPage, fedRuntime, quiet } from './fixtures/port.ts'
 import { workplace } from './fixtures/real-worker.ts'
@@ -34,8 +34,23 @@ describe('a page tool', () => {
       { signal: expect.any(AbortSignal), toolCallId: 'c1', sessionId: 's', runId: run.runId },
     )
     expect(heard.events).toContainEqual(
-      expect.objectContaining({ kind: 'tool-execution-finished', toolName: 'highlight', outcome: 'success', output: { count: 2 } }),
+      expect.objectContaining({
+        kind: 'tool-execution-finished',
+        toolName: 'highlight',
+        outcome: 'success',
+        output: { count: 2 },
+      }),
     )
+  })
+
+  it('gets the input as its schema made it, not as the model wrote it', async () => {
+    const { runtime, model } = fedRuntime()
+    const remind = vi.fn(({ when }: { when: Date }) => ({ year: when.getUTCFullYear() }))
+    const { page } = connectedPage(runtime, { pageTools: { remind } })
+    page.session('s').send('Hi')
+    calls(await model.next(), 'remind', { when: '2031-05-06T07:08:09Z' })
+    expect(resultsIn(await model.next())).toEqual([{ type: 'json', value: { year: 2031 } }])
+    expect(remind.mock.calls[0]?.[0].when).toBeInstanceOf(Date)
   })
 
   it('is not called with an input that does not fit its schema', async () => {
@@ -44,7 +59,9 @@ describe('a page tool', () => {
     const { page } = connectedPage(runtime, { pageTools: { highlight } })
     page.session('s').send('Hi')
     calls(await model.next(), 'highlight', { selector: 7 })
-    expect(resultsIn(await model.next())).toMatchObject([{ type: 'error-text', value: expect.stringContaining('selector') }])
+    expect(resultsIn(await model.next())).toMatchObject([
+      { type: 'error-text', value: expect.stringContaining('selector') },
+    ])
     expect(highlight).not.toHaveBeenCalled()
   })
 
@@ -53,9 +70,19 @@ describe('a page tool', () => {
     let behave = (): unknown => undefined
     const { page } = connectedPage(runtime, { pageTools: { highlight: () => behave() as { count: number } } })
     const cases: [() => unknown, unknown][] = [
-      [() => { throw new Error('No such element') }, { type: 'error-text', value: 'No such element' }],
+      [
+        () => {
+          throw new Error('No such element')
+        },
+        { type: 'error-text', value: 'No such element' },
+      ],
       [() => Promise.reject(new TypeError('later')), { type: 'error-text', value: 'later' }],
-      [() => { throw 'a string' }, { type: 'error-text', value: 'a string' }],
+      [
+        () => {
+          throw 'a string'
+        },
+        { type: 'error-text', value: 'a string' },
+      ],
       [() => ({ count: () => {} }), { type: 'error-text', value: expect.stringMatching(/clone/) }],
       [() => document.body, { type: 'error-text', value: expect.stringMatching(/clone/) }],
       [() => ({ count: 1n }), { type: 'error-text', value: expect.stringMatching(/bigint/) }],
@@ -121,7 +148,7 @@ describe('a page tool', () => {
     await vi.waitFor(() => expect(tap.items.some(({ kind }) => kind === '@page-tool-abort')).toBe(true))
     tap.release()
     await failureOf(run.result)
-    expect(highlight.mock.calls.filter(([, { signal }]: any) => !signal.aborted)).toEqual([])
+    expect(highlight).not.toHaveBeenCalled()
   })
 
   it('runs a call once, whatever the worker repeats', async () => {
@@ -156,7 +183,13 @@ describe('a page tool', () => {
     const { runtime, model } = fedRuntime()
     let finish: (output: { count: number }) => void = () => {}
     const { page } = connectedPage(runtime, {
-      pageTools: { highlight: () => new Promise((resolve) => { finish = resolve }), ask: ({ question }) => ({ answer: `${question}!` }) },
+      pageTools: {
+        highlight: () =>
+          new Promise((resolve) => {
+            finish = resolve
+          }),
+        ask: ({ question }) => ({ answer: `${question}!` }),
+      },
     })
     const heard = new Heard()
     page.on('tool-execution-finished', heard.hear)
@@ -281,7 +314,9 @@ describe('a page that goes away', () => {
     await vi.waitFor(() => expect(started).toHaveBeenCalledOnce())
     await one.page.close()
     const next = await model.next()
-    expect(resultsIn(next)).toMatchObject([{ type: 'error-text', value: expect.stringMatching(/page went away.*outcome is unknown/) }])
+    expect(resultsIn(next)).toMatchObject([
+      { type: 'error-text', value: expect.stringMatching(/page went away.*outcome is unknown/) },
+    ])
     next.say('Hm')
     expect((await runtime.runs.get(run.runId).result).text).toBe('Hm')
   })
@@ -296,7 +331,9 @@ describe('a page tool that no page implements', () => {
     onTestFinished(view.subscribe(() => {}))
     const run = one.page.session('s').send('Hi')
     calls(await model.next(), 'ask', { question: 'Why?' })
-    await vi.waitFor(() => expect(view.getSnapshot().run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' }))
+    await vi.waitFor(() =>
+      expect(view.getSnapshot().run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' }),
+    )
     const part = view.getSnapshot().messages.at(-1)?.parts[0]
     expect(part).toMatchObject({ type: 'tool-ask', state: 'input-available', input: { question: 'Why?' } })
     await two.page.session('s').addToolOutput({ tool: 'ask', toolCallId: 'c1', output: { answer: 'Because' } })

@@ -2,8 +2,8 @@ import { AgentError, connect } from 'turnloop'
 import { serve } from 'turnloop/runtime'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type PortMessage, protocolVersion, type ToPage } from '../../src/protocol/messages.ts'
-import { connectedPage, fedRuntime, type FedRuntime } from './fixtures/port.ts'
 import { failureOf, uncaughtErrors } from './fixtures/failures.ts'
+import { connectedPage, type FedRuntime, fedRuntime } from './fixtures/port.ts'
 
 /** A page for a test to play, connected. */
 async function actedPage() {
@@ -31,17 +31,21 @@ async function actedPage() {
 }
 
 describe('what a page may say', () => {
-  it.each(['nope', '__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])('refuses the method %j with unknown-method', async (method) => {
-    const { port, items } = await actedPage()
-    port.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method, params: {} }] })
-    await vi.waitFor(() => expect(items).toHaveLength(1))
-    expect(items[0]).toMatchObject({ kind: '@refusal', id: 1, error: { code: 'unknown-method' } })
-  })
+  it.each(['nope', '__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])(
+    'refuses the method %j with unknown-method',
+    async (method) => {
+      const { port, items } = await actedPage()
+      port.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method, params: {} }] })
+      await vi.waitFor(() => expect(items).toHaveLength(1))
+      expect(items[0]).toMatchObject({ kind: '@refusal', id: 1, error: { code: 'unknown-method' } })
+    },
+  )
 
   it('refuses methods that are no strings', async () => {
     const { port, items } = await actedPage()
     const methods = [undefined, null, 7, {}, ['run']]
-    for (const [id, method] of methods.entries()) port.postMessage({ type: 'say', messages: [{ type: 'call', id, method, params: {} }] })
+    for (const [id, method] of methods.entries())
+      port.postMessage({ type: 'say', messages: [{ type: 'call', id, method, params: {} }] })
     await vi.waitFor(() => expect(items).toHaveLength(methods.length))
     // `['run']` is the key "run": it is found, and its parameters are refused.
     for (const item of items) expect(item).toMatchObject({ kind: '@refusal', error: { code: expect.any(String) } })
@@ -54,7 +58,11 @@ describe('what a page may say', () => {
       const { port, items, answered } = await actedPage()
       port.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method }] })
       await vi.waitFor(() => expect(items).toHaveLength(1))
-      expect(items[0]).toMatchObject({ kind: '@refusal', id: 1, error: { code: expect.any(String), message: expect.any(String) } })
+      expect(items[0]).toMatchObject({
+        kind: '@refusal',
+        id: 1,
+        error: { code: expect.any(String), message: expect.any(String) },
+      })
       await answered()
       expect(uncaught).toEqual([])
     },
@@ -147,7 +155,11 @@ describe('what a worker may say', () => {
       { type: 'hello' },
       { type: 'batch' },
       { type: 'batch', n: 1, items: null },
-      { type: 'batch', n: 1, items: [{ kind: '@answer' }, { kind: '@answer', id: 99 }, { kind: '@joined', id: 97, events: [] }] },
+      {
+        type: 'batch',
+        n: 1,
+        items: [{ kind: '@answer' }, { kind: '@answer', id: 99 }, { kind: '@joined', id: 97, events: [] }],
+      },
       { type: 'batch', n: 2, items: [{ kind: 'nope' }, { kind: '__proto__' }, { kind: 'text-delta' }] },
     ]
     for (const message of odd) port2.postMessage(message)
@@ -172,7 +184,11 @@ describe('what a worker may say', () => {
     page.on('notice', ({ code }) => void notices.push(code))
     port2.postMessage({ type: 'hello', protocol: protocolVersion, answer: true })
     const notice = { kind: 'notice', sessionId: 's', runId: 'r', seq: 0, code: 'after', message: '' }
-    port2.postMessage({ type: 'batch', n: 1, items: [null, { kind: 'run-failed' }, { kind: '@refusal', id: 98 }, notice] })
+    port2.postMessage({
+      type: 'batch',
+      n: 1,
+      items: [null, { kind: 'run-failed' }, { kind: '@refusal', id: 98 }, notice],
+    })
     await vi.waitFor(() => expect(acknowledged).toEqual([{ type: 'ack', n: 1 }]))
     expect(notices).toEqual(['after'])
     expect(uncaught.length).toBeGreaterThan(0)

@@ -18,9 +18,7 @@ function workplace() {
     indexedDB.deleteDatabase(name)
   })
   const open = () => {
-    const page = connect<WorkerRuntime>(
-      () => new SharedWorker(workerUrl, { type: 'module', name }),
-    )
+    const page = connect<WorkerRuntime>(() => new SharedWorker(workerUrl, { type: 'module', name }))
     onTestFinished(() => page.close())
     return page
   }
@@ -62,7 +60,12 @@ describe('a shared worker', () => {
     await vi.waitFor(() => expect(heard.two.kinds.at(-1)).toBe('run-completed'))
     expect(heard.two.events).toEqual(heard.one.events)
     heard.one.expectExact(0, heard.one.durable.length)
-    await vi.waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'ready', messages: [{}, { parts: [{ text: 'Hello both' }] }] }))
+    await vi.waitFor(() =>
+      expect(view.getSnapshot()).toMatchObject({
+        status: 'ready',
+        messages: [{}, { parts: [{ text: 'Hello both' }] }],
+      }),
+    )
   })
 
   it('goes on for one page when the other closes', async () => {
@@ -121,12 +124,15 @@ describe('a shared worker', () => {
     const { runId } = page.session('s').send('Hi')
     const call = await place.model.next()
     frame.remove()
-    const lifelines = async () => (await navigator.locks.query()).held?.filter(({ name }) => name?.startsWith('turnloop:page:'))
+    const lifelines = async () =>
+      (await navigator.locks.query()).held?.filter(({ name }) => name?.startsWith('turnloop:page:'))
     await vi.waitFor(async () => expect(await lifelines()).toHaveLength(1))
     call.toolCall('c1', 'highlight', { selector: 'h1' })
     call.finish()
     const session = stays.session('s')
-    const waiting = await new Promise((resolve) => session.on('run-waiting', (event) => resolve(event.waitingFor), { since: 0 }))
+    const waiting = await new Promise((resolve) =>
+      session.on('run-waiting', (event) => resolve(event.waitingFor), { since: 0 }),
+    )
     expect(waiting).toBe('page')
     expect(started).toEqual([])
     session.abort()
