@@ -24,6 +24,7 @@ export class ToolCard {
   readonly #input = element('pre', { tabIndex: 0 })
   readonly #output = element('pre', { tabIndex: 0 })
   readonly #outputLabel = element('h4', {}, 'Output')
+  #call: ToolCall | undefined
 
   constructor() {
     this.element = element(
@@ -32,6 +33,7 @@ export class ToolCard {
       element('summary', {}, this.#mark, this.#name, this.#preview, this.#state, icon('chevron')),
       element('div', { className: 'values' }, element('h4', {}, 'Input'), this.#input, this.#outputLabel, this.#output),
     )
+    this.element.addEventListener('toggle', () => this.#showValues())
   }
 
   update(call: ToolCall, surroundings: Surroundings): void {
@@ -42,8 +44,16 @@ export class ToolCard {
     }
     write(this.#name, call.name)
     write(this.#state, words)
-    write(this.#input, call.rawInput ?? toJson(call.input))
     write(this.#preview, call.rawInput ?? oneLine(call.input))
+    this.#call = call
+    this.#showValues()
+  }
+
+  /** Input and output are written once somebody opens the card: a result may be long. */
+  #showValues(): void {
+    const call = this.#call
+    if (!call || !this.element.open) return
+    write(this.#input, call.rawInput ?? toJson(call.input))
     const hasResult = call.state === 'output-available' || call.state === 'output-error'
     this.#outputLabel.hidden = this.#output.hidden = !hasResult
     write(this.#outputLabel, call.state === 'output-error' ? 'Error' : 'Output')

@@ -9,7 +9,7 @@ import { door } from './stores.ts'
 /** A tool whose `toModelOutput` waits before a door that may stay shut. */
 function turning(more: { execute?: () => string; timeout?: number }) {
   const shut = door()
-  const made = tool({ inputSchema: z.object({}), outputSchema: z.string(), ...more })
+  const made = tool({ inputSchema: z.object({}), outputSchema: z.string(), ...(more as object) })
   const toModelOutput = () => shut.pass({ type: 'text' as const, value: 'turned' })
   return { shut, tool: { ...made, toModelOutput } as typeof made }
 }
