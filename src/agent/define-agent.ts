@@ -58,9 +58,11 @@ const toolNames = /^[a-zA-Z0-9_-]{1,64}$/
  *
  * Throws `invalid-argument` for a definition that can't work, `unsupported-tool` for a tool that can't be carried out.
  */
-export function defineAgent<const Name extends string, T extends ToolSet | readonly ToolSet[] = Record<never, never>>(
-  definition: Omit<AgentDefinition<Name>, 'tools'> & { readonly tools?: T },
-): AgentDefinition<Name, ToolSetOf<T>> {
+export function defineAgent<
+  const Name extends string,
+  // A tuple, so that sets written in place stay apart: in an array each would get the others' names as `undefined`.
+  const T extends ToolSet | readonly ToolSet[] = Record<never, never>,
+>(definition: Omit<AgentDefinition<Name>, 'tools'> & { readonly tools?: T }): AgentDefinition<Name, ToolSetOf<T>> {
   const { name, model, limits } = definition
   if (typeof name !== 'string' || !name)
     throw new AgentError('invalid-argument', 'defineAgent: give the agent a `name`.')

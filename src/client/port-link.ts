@@ -135,6 +135,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
       // Nothing was said to a worker that did not say hello, and a goodbye before it listens would be lost.
       if (!connected && typeof source === 'function' && 'terminate' in made) made.terminate()
       else post({ type: 'bye', close: typeof source === 'function' })
+      if (typeof source === 'function' && 'close' in port) port.close()
     },
   }
 }

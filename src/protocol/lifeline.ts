@@ -7,7 +7,7 @@ import { newId } from '../new-id.ts'
  * Gives its name once it is held; `undefined` where there are no locks.
  */
 export function holdLifeline(of: 'page' | 'worker', signal?: AbortSignal): Promise<string | undefined> {
-  const { locks } = navigator as { locks?: LockManager }
+  const locks = lockManager()
   if (!locks) return Promise.resolve(undefined)
   const name = `turnloop:${of}:${newId()}`
   return new Promise((resolve) => {
@@ -21,6 +21,10 @@ export function holdLifeline(of: 'page' | 'worker', signal?: AbortSignal): Promi
 
 /** Calls `ended` when the thread is gone that holds the lifeline. */
 export function watchLifeline(name: string, signal: AbortSignal, ended: () => void): void {
-  const { locks } = navigator as { locks?: LockManager }
-  locks?.request(name, { signal }, ended).catch(() => {})
+  lockManager()
+    ?.request(name, { signal }, ended)
+    .catch(() => {})
 }
+
+/** Missing outside secure contexts, and in some places that are no browser. */
+const lockManager = () => globalThis.navigator?.locks as LockManager | undefined

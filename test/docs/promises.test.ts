@@ -92,6 +92,51 @@ describe('after a reload', () => {
     expect(texts).toEqual(['First', 'Second', 'Two.', 'Third', 'Three.'])
   })
 
+  it('what was queued behind it runs once it is stopped', async () => {
+    const name = newName()
+    const store = newStore(name)
+    const model = scriptedModel([reply.hang()])
+    const first = createRuntime(assistant, { model, store })
+    first.session('trip').send('First')
+    await vi.waitFor(() => expect(model.calls).toHaveLength(1))
+    const queued = new Promise<void>((resolve) => {
+      first.on('input-queued', () => resolve())
+    })
+    const { runId } = first.session('trip').send('Second')
+    await queued
+    await first.close()
+    await store.close()
+
+    const { agent, model: next } = agentOn(name, reply.text('Two.'))
+    const session = agent.session('trip')
+    expect((await session.view.ready).run).toMatchObject({ phase: 'interrupted' })
+    expect(next.calls).toEqual([])
+    await session.stop()
+    await vi.waitFor(async () => expect((await agent.runs.get(runId).result).text).toBe('Two.'))
+  })
+
+  it('a message whose run had not begun runs when its session is viewed', async () => {
+    const name = newName()
+    const store = newStore(name)
+    const first = createRuntime(assistant, { model: scriptedModel([]), store })
+    // The page goes away before its turn comes.
+    vi.spyOn(store, 'claim').mockReturnValue(new Promise(() => {}))
+    const queued = new Promise<void>((resolve) => {
+      first.on('input-queued', () => resolve())
+    })
+    const { runId } = first.session('trip').send('First')
+    await queued
+    first.close().catch(() => {})
+    await store.close()
+
+    const { agent, model } = agentOn(name, reply.text('One.'))
+    expect(model.calls).toEqual([])
+    const { view } = agent.session('trip')
+    onTestFinished(view.subscribe(() => {}))
+    await vi.waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'ready', queue: [], messages: [{}, {}] }))
+    expect((await agent.runs.get(runId).result).text).toBe('One.')
+  })
+
   it('a stop ends it, too', async () => {
     const name = newName()
     const { runId } = await interrupted(name)

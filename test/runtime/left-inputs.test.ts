@@ -23,6 +23,16 @@ async function left(store: Store, input: string) {
   return run
 }
 
+/** A runtime that comes to no lock before the test lets it. */
+function heldUp(store: Store) {
+  const held = door()
+  const watched = hooked(store, async (method, _, call) => {
+    if (method === 'claim') await held.pass()
+    return call()
+  })
+  return { ...start(watched), held }
+}
+
 const stores = [
   ['in memory', memoryStore],
   ['in IndexedDB', () => indexedDbStore({ name: crypto.randomUUID() })],
@@ -38,7 +48,7 @@ describe.each(stores)('an input whose page died before its run began, %s,', (_, 
   test('is run when its session is next viewed, and stands in the queue till then', async () => {
     const store = newStore()
     const { runId } = await left(store, 'Hi')
-    const { session, model, runtime, heard } = start(store)
+    const { session, model, runtime, heard, held } = heldUp(store)
     expect(await runtime.sessions.list()).toEqual([])
     onTestFinished(session.view.subscribe(() => {}))
     expect(await session.view.ready).toMatchObject({
@@ -46,6 +56,7 @@ describe.each(stores)('an input whose page died before its run began, %s,', (_, 
       queue: [{ inputId: runId, text: 'Hi' }],
       run: { runId, phase: 'queued' },
     })
+    held.open()
     const call = await model.next()
     expect(call.options.prompt).toMatchObject([{ content: [{ text: 'Hi' }] }])
     call.text('Hello')
@@ -64,8 +75,9 @@ describe.each(stores)('an input whose page died before its run began, %s,', (_, 
     await first.result
     await before.runtime.close()
     const { runId } = await left(store, 'second')
-    const { session, model, runtime } = start(store)
+    const { session, model, runtime, held } = heldUp(store)
     expect(await session.view.ready).toMatchObject({ queue: [{ inputId: runId, text: 'second' }] })
+    held.open()
     const call = await model.next()
     expect(problemsOf(call.options.prompt)).toEqual([])
     expect(call.options.prompt.at(-1)).toMatchObject({ content: [{ text: 'second' }] })

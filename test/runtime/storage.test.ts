@@ -16,7 +16,10 @@ function failing(fails: (method: string, argument: unknown) => boolean, error: (
   const store = hooked(memoryStore(), (method, [argument, , said], call) =>
     state.broken && fails(method, method === 'say' ? said : argument) ? Promise.reject(error()) : call(),
   )
-  return { store, repair: () => void (state.broken = false) }
+  const repair = () => {
+    state.broken = false
+  }
+  return { store, repair }
 }
 
 /** Whether a call is the commit of an event of that kind. */

@@ -107,8 +107,11 @@ describe('a page and an agent in a worker', () => {
     call.say('Whole.')
     expect((await run.result).text).toBe('Whole.')
     expect(ends).toEqual(['run-started', 'run-cancelled', 'run-started', 'run-completed'])
-    await vi.waitFor(() => expect(session.view.getSnapshot()).toMatchObject({ status: 'ready' }))
-    expect(session.view.getSnapshot().run).toBeUndefined()
+    await vi.waitFor(() => expect(session.view.getSnapshot().run).toBeUndefined())
+    expect(session.view.getSnapshot()).toMatchObject({
+      status: 'ready',
+      messages: [{}, {}, { parts: [{ text: 'Whole.' }] }],
+    })
   })
 
   it('lists, renames and deletes sessions', async () => {
