@@ -169,14 +169,7 @@ export function createAgentRuntime<A extends App>(options: RuntimeOptions): Agen
         createListView(
           {
             list: (page) => channel.call('sessions', page),
-            listen: (kinds, changed) => {
-              const leave = [
-                channel.listen({ kinds }, changed),
-                // What happened while there was no link was not told.
-                channel.onState(() => channel.state === 'ready' && changed()),
-              ]
-              return () => leave.forEach((undo) => undo())
-            },
+            listen: (kinds, changed) => channel.listen({ kinds }, changed),
             onState: (changed) => channel.onState(() => changed(channel.state === 'lost')),
           },
           { limit },

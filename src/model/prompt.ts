@@ -83,7 +83,7 @@ function assistantContent(part: PartRecord, { status }: AssistantMessageRecord):
     case 'tool-call': {
       const { toolCallId, toolName, providerExecuted } = part
       // Providers refuse an input that is no object, which an invalid call may have.
-      const input = part.invalid && (typeof part.input !== 'object' || part.input === null) ? {} : part.input
+      const input = part.invalid && typeof part.input !== 'object' ? {} : part.input
       return [
         {
           type: 'tool-call',
