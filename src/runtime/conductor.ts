@@ -93,12 +93,19 @@ export class Conductor {
     }
   }
 
-  /** Runs that were asked for here, and that the owner before has ended. */
+  /** Runs that were asked for here, and that the owner before has ended, or whose input another runtime took back. */
   async #settleOthers(live: LiveSession) {
+    const { store } = this.#env
     for (const runId of this.#settlements.runsOf(live.id)) {
-      const record = await this.#env.store.readRun(runId)
-      if (record?.endedAt === undefined) continue
-      this.#settlements.settle(record, await this.#env.store.readMessages(live.id, { from: record.firstIndex }))
+      const record = await store.readRun(runId)
+      if (record?.endedAt !== undefined) {
+        this.#settlements.settle(record, await store.readMessages(live.id, { from: record.firstIndex }))
+      } else if (!record && !this.#isStarting(runId)) {
+        const inbox = await store.readInbox(live.id)
+        if (inbox.some((item) => item.type === 'input' && item.runId === runId)) continue
+        tellInput(this.#env, live, 'input-withdrawn', { runId }, { inputId: runId })
+        this.#settlements.reject(runId, new AgentError('aborted', 'The input was withdrawn before its run began.'))
+      }
     }
   }
 

@@ -420,3 +420,22 @@ describe('a session', () => {
     expect(await run.result).toMatchObject({ status: 'completed' })
   })
 })
+
+describe('where there is no', () => {
+  test.each([
+    ['IndexedDB', () => vi.stubGlobal('indexedDB', undefined)],
+    ['lock', () => vi.spyOn(navigator, 'locks', 'get').mockReturnValue(undefined as never)],
+  ])('%s, the error says what to pass instead', async (_, remove) => {
+    onTestFinished(() => {
+      vi.unstubAllGlobals()
+      vi.restoreAllMocks()
+    })
+    const runtime = createRuntime(defineAgent({ name: 'a', model: hello() }))
+    remove()
+    const unavailable = error('storage-unavailable', /memoryStore\(\)/)
+    await expect(runtime.run({ input: 'Hi' }).result).rejects.toThrow(unavailable)
+    await expect(runtime.sessions.list()).rejects.toThrow(unavailable)
+    await expect(runtime.session('x').view.ready).rejects.toThrow(unavailable)
+    await runtime.close()
+  })
+})

@@ -352,6 +352,21 @@ describe('abort and disposal', () => {
     expectOrder(heard.events)
   })
 
+  test('withdraw an input that still waits when its block is left', async () => {
+    const { session, model, heard } = manual()
+    const first = session.send('first')
+    const call = await model.next()
+    {
+      await using _second = session.send('second')
+      await heard.nth(2, 'input-queued')
+    }
+    expect(heard.of('input-withdrawn')).toHaveLength(1)
+    call.finish()
+    await first.result
+    expect(heard.of('run-started')).toHaveLength(1)
+    expectOrder(heard.events)
+  })
+
   test('right after the send leave nothing behind', async () => {
     const { session, model, heard, store } = manual()
     const run = session.send('Hi')

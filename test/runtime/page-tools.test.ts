@@ -289,6 +289,19 @@ describe('a run that waits', () => {
     expectOrder(heard.events)
   })
 
+  test('can be stopped after the turn: that ends with its last answer', async () => {
+    const { session, heard, model } = start([askDate, reply.text('Fresh')])
+    const run = session.send('When?')
+    await heard.when('run-waiting')
+    const stopped = run.stop({ after: 'turn' })
+    await session.addToolOutput(answer)
+    expect(await stopped).toMatchObject({ status: 'stopped', turns: 1 })
+    await session.send('Never mind').result
+    expect(problemsOf(model.calls[1]?.prompt ?? [])).toEqual([])
+    expect(model.calls[1]?.prompt[2]?.content).toMatchObject([{ output: { value: { date: '2026-11-20' } } }])
+    expectOrder(heard.events)
+  })
+
   test('can be aborted, by its handle or by its session', async () => {
     for (const by of ['handle', 'session'] as const) {
       const { session, heard, model } = start([askDate, reply.text('Fresh')])

@@ -24,6 +24,7 @@ async function joinAtEveryEvent(store: Store) {
       ),
       reply.all(reply.text('the last'), reply.text('words')),
       reply.text('a second run'),
+      reply.drop('one that breaks off'),
     ],
     { pace: 1 },
   )
@@ -37,6 +38,7 @@ async function joinAtEveryEvent(store: Store) {
   })
   await session.send('first').result
   await session.send('second').result
+  await session.send('third').result.catch(() => {})
   onTestFinished(() => runtime.close())
   return { reference: reference.events, late }
 }
@@ -74,7 +76,7 @@ for (const [where, makeStore] of [
     const { reference, late } = await joinAtEveryEvent(makeStore())
     expect(late.length).toBeGreaterThan(80)
     await vi.waitFor(() => {
-      for (const { since, heard } of late) if (since < 1) expect(heard.events.at(-1)?.kind).toBe('run-completed')
+      for (const { since, heard } of late) if (since < 1) expect(heard.events.at(-1)?.kind).toBe('run-failed')
     })
     for (const { since, from, heard } of late) expectSame(reference, since, from, heard.events)
   })
