@@ -32,7 +32,10 @@ export async function callModel(call: ModelCall): Promise<void> {
     const opening = open(watch.signal)
     // One that comes too late is nobody's.
     opening.then((stream) => (watch.signal.aborted ? stream.cancel() : undefined)).catch(() => {})
-    await readAll(await watch.during(opening), call, watch)
+    const stream = await watch.during(opening)
+    if (typeof stream?.getReader !== 'function')
+      throw new AgentError('model-failed', 'The model gave no stream: doStream must give { stream }.')
+    await readAll(stream, call, watch)
     checkFinish(answer)
   } catch (error) {
     signal.throwIfAborted()

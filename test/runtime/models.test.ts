@@ -171,7 +171,7 @@ describe('a model that fails', () => {
     ['rejects with what is no error', () => Promise.reject({ odd: true }), 'model-failed', /./],
     ['rejects with nothing', () => Promise.reject(undefined), 'model-failed', /./],
     ['gives nothing', () => undefined, broken, /./],
-    ['gives no stream', () => ({}), broken, /./],
+    ['gives no stream', () => ({}), 'model-failed', /gave no stream/],
     ['gives a broken stream', () => ({ stream: streamOf([], new Error('broken')) }), 'model-failed', /broken/],
     [
       'gives a stream that somebody reads',
