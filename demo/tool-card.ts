@@ -25,15 +25,26 @@ export class ToolCard {
   readonly #output = element('pre', { tabIndex: 0 })
   readonly #outputLabel = element('h4', {}, 'Output')
   #call: ToolCall | undefined
+  #opened = false
 
   constructor() {
+    const summary = element('summary', {}, this.#mark, this.#name, this.#preview, this.#state, icon('chevron'))
     this.element = element(
       'details',
       { className: 'tool' },
-      element('summary', {}, this.#mark, this.#name, this.#preview, this.#state, icon('chevron')),
+      summary,
       element('div', { className: 'values' }, element('h4', {}, 'Input'), this.#input, this.#outputLabel, this.#output),
     )
-    this.element.addEventListener('toggle', () => this.#showValues())
+    // A click comes before the card opens, `toggle` after: in between it would be seen empty.
+    for (const [target, event] of [
+      [summary, 'click'],
+      [this.element, 'toggle'],
+    ] as const) {
+      target.addEventListener(event, () => {
+        this.#opened = true
+        this.#showValues()
+      })
+    }
   }
 
   update(call: ToolCall, surroundings: Surroundings): void {
@@ -52,7 +63,7 @@ export class ToolCard {
   /** Input and output are written once somebody opens the card: a result may be long. */
   #showValues(): void {
     const call = this.#call
-    if (!call || !this.element.open) return
+    if (!call || !this.#opened) return
     write(this.#input, call.rawInput ?? toJson(call.input))
     const hasResult = call.state === 'output-available' || call.state === 'output-error'
     this.#outputLabel.hidden = this.#output.hidden = !hasResult

@@ -173,7 +173,7 @@ describe('a real endpoint', () => {
     await page.model.selectOption('My own key…')
     await page.page.keyboard.press('Escape')
     await page.page.getByRole('dialog').waitFor({ state: 'hidden' })
-    expect(await page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
+    await expect.poll(() => page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
   })
 })
 
