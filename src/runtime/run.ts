@@ -209,7 +209,10 @@ export class Run implements ToolRun {
 
   #tell(events: readonly StoredEvent[], seq: number) {
     const messages = new Map<number, MessageRecord>()
+    const calls = new Map<string, CallRecord>()
     for (const event of events) {
+      const call = 'toolCallId' in event ? this.calls.get(event.toolCallId) : undefined
+      if (call) calls.set(callKey(this.runId, call.toolCallId), call)
       if (!('index' in event)) continue
       const from = 'first' in event ? event.first : event.index
       for (let index = from; index <= event.index; index++) {
@@ -221,7 +224,7 @@ export class Run implements ToolRun {
     const page = {
       events: events.map((event, at) => ({ ...event, seq: first + at })),
       messages,
-      calls: new Map([...this.calls].map(([toolCallId, call]) => [callKey(this.runId, toolCallId), call])),
+      calls,
       end: true,
     }
     for (const event of deliver(page, this.live.id)) this.env.bus.publish(event)

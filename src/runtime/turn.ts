@@ -102,10 +102,10 @@ function refusalOf(run: Run, finishReason: string): string | undefined {
 }
 
 /** Whether the provider still owes a result of a tool that it carries out itself, and gives it with a later answer. */
-function isDeferred({ agent: { tools = {} }, history, runId }: Run, { parts }: Answer): boolean {
-  const ofRun = history.flatMap((message) =>
-    message.role === 'assistant' && message.runId === runId ? message.parts : [],
-  )
+function isDeferred({ agent: { tools = {} }, history, record, runId }: Run, { parts }: Answer): boolean {
+  const ofRun = history
+    .slice(record.firstIndex)
+    .flatMap((message) => (message.role === 'assistant' && message.runId === runId ? message.parts : []))
   const all = [...ofRun, ...parts]
   const given = new Set(all.flatMap((part) => (part.type === 'tool-result' ? [part.toolCallId] : [])))
   return all.some((part) => {

@@ -110,12 +110,23 @@ async function runBatch(run: ToolRun, batch: readonly Start[], withLast: (step: 
 }
 
 /** The result of one call, whatever happens in it; rejects only when the run is to end. */
-async function carryOut(run: ToolRun, start: Start): Promise<ToolResultRecord> {
-  const { call, tool, page } = start
+const carryOut = (run: ToolRun, start: Start): Promise<ToolResultRecord> =>
+  toResult(run, start, (execution) => {
+    const { call, tool, page } = start
+    if (page) return onPage(run, start, page, execution)
+    return execution.inWorker(tool).then((output) => successOf(call, tool, output))
+  })
+
+/** What `task` comes to: what it throws and its time-out are failures; rejects only when the run is to end. */
+async function toResult(
+  run: ToolRun,
+  start: Start,
+  task: (execution: Execution) => Promise<ToolResultRecord>,
+): Promise<ToolResultRecord> {
+  const { call } = start
   const execution = execute(run, call, policyOf(run, start).timeout)
   try {
-    if (page) return await onPage(run, start, page, execution)
-    return await execution.race(execution.inWorker(tool).then((output) => successOf(call, tool, output)))
+    return await execution.race(task(execution))
   } catch (error) {
     run.signal.throwIfAborted()
     return failureOf(call, failureText(execution.timedOut ?? error))
@@ -133,11 +144,11 @@ async function onPage(
   const { toolCallId, toolName } = call
   const { live, env, runId } = run
   const pageCall = { sessionId: live.id, runId, toolCallId, toolName, input: portInputOf(call) }
-  const outcome = await execution.race(env.pages.carryOut(page, pageCall, execution.signal))
+  const outcome = await env.pages.carryOut(page, pageCall, execution.signal)
   if (outcome === 'gone')
     return failureOf(call, 'The page went away while it carried this call out: its outcome is unknown.')
   if ('error' in outcome) return failureOf(call, fromWire(outcome.error).message)
-  return execution.race(successOf(call, tool, outcome.output))
+  return successOf(call, tool, outcome.output)
 }
 
 /** Somebody's answer to a call that no page carries out, with the inbox item it came in. */
@@ -164,15 +175,7 @@ async function resultOf(
   const tool = toolOf(run, call)
   if (errorText !== undefined || !tool)
     return failureOf(call, errorText ?? `There is no tool "${call.toolName}" any more.`)
-  const execution = execute(run, call, policyOf(run, { call, tool }).timeout)
-  try {
-    return await execution.race(successOf(call, tool, output))
-  } catch (error) {
-    run.signal.throwIfAborted()
-    return failureOf(call, failureText(execution.timedOut ?? error))
-  } finally {
-    execution.end()
-  }
+  return toResult(run, { call, tool }, () => successOf(call, tool, output))
 }
 
 function finishStep(run: ToolRun, row: CallRecord, result: ToolResultRecord): Step {

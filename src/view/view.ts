@@ -1,4 +1,5 @@
 import type { View } from '../api/types.ts'
+import { report } from '../errors.ts'
 import { nextFrame, type Scheduler } from './frames.ts'
 
 /** A new snapshot, or how it follows from the one before. */
@@ -118,6 +119,3 @@ export function createView<T>({ initial, attach, frame = nextFrame }: ViewOption
     },
   }
 }
-
-/** Node has no `reportError`. */
-const report = (error: unknown) => (globalThis.reportError ?? console.error)(error)
