@@ -6,7 +6,7 @@ import { entries } from './scripts/entries.ts'
 // user's debugger shows readable names. Declarations come from tsc, see scripts/build.ts.
 
 /** The only packages that built code may import. All others give types alone. */
-const external = ['@ai-sdk/provider', 'idb-keyval', 'react']
+const external = ['@ai-sdk/mcp', '@ai-sdk/provider', 'idb-keyval', 'react', 'yaml']
 
 export default defineConfig({
   build: {

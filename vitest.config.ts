@@ -2,6 +2,7 @@ import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { chromiumArgs, findChromium } from './scripts/chromium.ts'
 import { sourceAliases } from './scripts/entries.ts'
+import { mcpCommands } from './test/mcp-commands.ts'
 
 const executablePath = findChromium()
 
@@ -11,6 +12,8 @@ export default defineConfig({
   test: {
     testTimeout: 15_000,
     hookTimeout: 15_000,
+    // Bounds against hanging: a slow machine is no failure.
+    expect: { poll: { timeout: 10_000 } },
     globalSetup: ['test/global-setup.ts'],
     projects: [
       {
@@ -18,6 +21,7 @@ export default defineConfig({
         // Whatever tests and their workers import: a package found in mid-run would reload the page and fail the run.
         optimizeDeps: {
           include: [
+            '@ai-sdk/mcp',
             '@ai-sdk/openai',
             '@ai-sdk/provider',
             '@ai-sdk/provider-utils',
@@ -32,6 +36,7 @@ export default defineConfig({
             'react/jsx-runtime',
             'react-dom',
             'react-dom/client',
+            'yaml',
             'zod',
           ],
         },
@@ -47,6 +52,7 @@ export default defineConfig({
               launchOptions: { args: [...chromiumArgs], ...(executablePath && { executablePath }) },
             }),
             instances: [{ browser: 'chromium' }],
+            commands: mcpCommands,
             screenshotFailures: false,
           },
         },
@@ -57,7 +63,7 @@ export default defineConfig({
           name: 'node',
           // after the others: end-to-end tests start browsers of their own, and build the demo first
           sequence: { groupOrder: 2 },
-          hookTimeout: 60_000,
+          hookTimeout: 180_000,
           include: ['test/{node,e2e}/**/*.test.ts'],
           environment: 'node',
         },

@@ -57,12 +57,13 @@ function preview({
   turn: _turn,
   ...payload
 }: AnyEvent): string {
-  if ('error' in payload) return payload.error.message
+  if ('error' in payload && payload.error) return payload.error.message
   const values = Object.entries(payload).filter(
-    ([name, value]) => !name.endsWith('Id') && (typeof value === 'string' || typeof value === 'number'),
+    ([name, value]) =>
+      !name.endsWith('Id') && (typeof value === 'string' || typeof value === 'number' || value === true),
   )
   return values
-    .map(([, value]) => value)
+    .map(([name, value]) => (value === true ? name : value))
     .join(' · ')
     .slice(0, 160)
 }

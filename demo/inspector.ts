@@ -9,16 +9,13 @@ const limit = 500
  * listens only while it is open, and begins with a replay of the session's log.
  */
 export class Inspector {
-  readonly #region = byId('events')
-  readonly #panel = byId('events-panel')
   readonly #list = byId('events-list')
-  readonly #toggle = byId<HTMLButtonElement>('events-toggle')
   readonly #pause = byId<HTMLButtonElement>('events-pause')
-  readonly #tools = byId('events-tools')
   readonly #count = byId('events-count')
   #rows: EventRow[] = []
   #session: Session | undefined
   #listening: InvocationHandle | undefined
+  #open = false
   #paused = false
   /** Rows that the list doesn't show yet, from this one on. */
   #shown = 0
@@ -26,15 +23,8 @@ export class Inspector {
   #frame = 0
 
   constructor() {
-    this.#toggle.addEventListener('click', () => this.#unfold(Boolean(this.#panel.hidden)))
     this.#pause.addEventListener('click', () => this.#setPaused(!this.#paused))
     byId('events-clear').addEventListener('click', () => this.#clear())
-    this.#region.addEventListener('keydown', (event) => {
-      if (event.key !== 'Escape' || this.#panel.hidden) return
-      this.#unfold(false)
-      this.#toggle.focus()
-    })
-    this.#unfold(false)
   }
 
   open(session: Session): void {
@@ -42,10 +32,9 @@ export class Inspector {
     this.#listen()
   }
 
-  #unfold(open: boolean): void {
-    this.#panel.hidden = this.#tools.hidden = !open
-    this.#toggle.ariaExpanded = String(open)
-    document.body.dataset.events = open ? 'open' : 'folded'
+  show(open: boolean): void {
+    if (open === this.#open) return
+    this.#open = open
     this.#listen()
   }
 
@@ -53,7 +42,7 @@ export class Inspector {
     this.#listening?.abort()
     this.#listening = undefined
     this.#clear()
-    if (this.#panel.hidden || !this.#session) return
+    if (!this.#open || !this.#session) return
     this.#listening = this.#session.on('any', (event) => this.#add(event as AnyEvent), { since: 0 })
   }
 

@@ -1,12 +1,16 @@
 import type { Message, MessagePart } from 'turnloop'
+import { AttachedFile, type OpenFile } from './attached-file.ts'
 import { element } from './dom.ts'
 import { Markdown } from './markdown.ts'
 import { type Surroundings, ToolCard } from './tool-card.ts'
 
+/** Calls that wait for somebody's yes. */
+type Asked = ReadonlySet<string>
+
 interface PartView {
   readonly kind: string
   readonly element: HTMLElement
-  update(part: MessagePart, surroundings: Surroundings): void
+  update(part: MessagePart, surroundings: Surroundings, asked: Asked): void
 }
 
 /** One message. Its parts keep their elements, so that an open card stays open while the answer goes on. */
@@ -17,34 +21,41 @@ export class MessageView {
   readonly #parts: PartView[] = []
   #message: Message | undefined
   #surroundings: Surroundings | undefined
+  #asked: Asked | undefined
 
-  constructor(role: Message['role']) {
+  readonly #openFile: OpenFile
+
+  constructor(role: Message['role'], openFile: OpenFile) {
+    this.#openFile = openFile
     const speaker = element('h3', { className: 'visually-hidden' }, role === 'user' ? 'You' : 'Assistant')
     this.element = element('article', { className: `message ${role}` }, speaker, this.#body)
   }
 
   /** Does nothing where the message is the same object: what did not change in a view keeps its identity. */
-  update(message: Message, surroundings: Surroundings, noted: boolean): void {
+  update(message: Message, surroundings: Surroundings, noted: boolean, asked = nothingAsked): void {
     if (noted) this.element.append(this.#note)
     else this.#note.remove()
-    if (message === this.#message && surroundings === this.#surroundings) return
+    if (message === this.#message && surroundings === this.#surroundings && asked === this.#asked) return
     this.#message = message
     this.#surroundings = surroundings
+    this.#asked = asked
     message.parts.forEach((part, index) => {
       const kind = kindOf(part, message.role)
       let view = this.#parts[index]
       if (view?.kind !== kind) {
-        const made = makers[kind]()
+        const made = makers[kind](this.#openFile)
         if (view) view.element.replaceWith(made.element)
         else this.#body.append(made.element)
         view = { kind, ...made }
         this.#parts[index] = view
       }
-      view.update(part, surroundings)
+      view.update(part, surroundings, asked)
     })
     for (const { element } of this.#parts.splice(message.parts.length)) element.remove()
   }
 }
+
+export const nothingAsked: Asked = new Set()
 
 type Kind = 'said' | 'text' | 'reasoning' | 'tool' | 'source' | 'file' | 'other'
 
@@ -57,7 +68,7 @@ function kindOf(part: MessagePart, role: Message['role']): Kind {
   return 'other'
 }
 
-const makers: Record<Kind, () => Omit<PartView, 'kind'>> = {
+const makers: Record<Kind, (openFile: OpenFile) => Omit<PartView, 'kind'>> = {
   said: () => plain('said', (part) => ('text' in part ? part.text : '')),
 
   text() {
@@ -79,11 +90,11 @@ const makers: Record<Kind, () => Omit<PartView, 'kind'>> = {
     const card = new ToolCard()
     return {
       element: card.element,
-      update(part, surroundings) {
+      update(part, surroundings, asked) {
         if (!('toolCallId' in part)) return
         card.update(
           { ...part, name: part.type === 'dynamic-tool' ? part.toolName : part.type.slice('tool-'.length) },
-          surroundings,
+          asked.has(part.toolCallId) ? 'asked' : surroundings,
         )
       },
     }
@@ -96,7 +107,13 @@ const makers: Record<Kind, () => Omit<PartView, 'kind'>> = {
       return part.type === 'source-document' ? `Source: ${part.title}` : ''
     }),
 
-  file: () => plain('source', (part) => ('mediaType' in part ? `File: ${part.mediaType}, not opened` : '')),
+  file(openFile) {
+    const file = new AttachedFile(openFile)
+    return {
+      element: file.element,
+      update: (part) => (part.type === 'file' || part.type === 'reasoning-file') && file.update(part),
+    }
+  },
 
   other: () => plain('source', () => ''),
 }

@@ -1,3 +1,5 @@
+import { mailIntents, pageIntents } from './offline-outside-intents.ts'
+
 /** A tool call that a message asks for. */
 export interface Intent {
   readonly toolName: string
@@ -8,11 +10,22 @@ export interface Intent {
 export function intentsOf(message: string): Intent[] {
   return message
     .split(
-      /[?;!\n]+|(?<!\d)\.(?!\d)|,?\s+and\s+(?=(?:what|add|put|show|list|make|turn|set|paint|change|complete|mark|tell|remind|how)\b)/i,
+      /[?;!\n]+|\.(?=\s|$)|,?\s+and\s+(?=(?:what|add|put|show|list|make|turn|set|paint|change|complete|mark|tell|remind|order|send|read|clear|how)\b)/i,
     )
     .map((clause) => clause.trim())
     .filter(Boolean)
-    .flatMap((clause) => todoIntents(clause) ?? colorIntents(clause) ?? sumIntents(clause) ?? timeIntents(clause) ?? [])
+    .flatMap(
+      (clause) =>
+        mailIntents(clause) ??
+        pageIntents(clause) ??
+        todoIntents(clause) ??
+        pizzaIntents(clause) ??
+        chapterIntents(clause) ??
+        colorIntents(clause) ??
+        sumIntents(clause) ??
+        timeIntents(clause) ??
+        [],
+    )
 }
 
 const list = String.raw`(?:(?:my|the|our|a)\s+)?(?:(?:to-?\s?do|task|shopping)s?\s+list|list|to-?\s?dos?|tasks)`
@@ -29,7 +42,10 @@ const completing = [
   /^(.+?)\s+is\s+done$/i,
 ]
 
+const clearing = new RegExp(String.raw`\b(?:clear|empty|delete|erase|wipe)\s+${list}`, 'i')
+
 function todoIntents(clause: string): Intent[] | undefined {
+  if (clearing.test(clause)) return [{ toolName: 'clear_todos', input: {} }]
   const added = firstMatch(clause, adding)
   if (added) {
     const entries = added
@@ -51,6 +67,20 @@ function todoIntents(clause: string): Intent[] | undefined {
   if (/\b(?:to-?\s?dos?|tasks?|shopping list|my list|the list)\b/i.test(clause))
     return [{ toolName: 'list_todos', input: {} }]
   return undefined
+}
+
+function pizzaIntents(clause: string): Intent[] | undefined {
+  const named =
+    /\b(?:order|bake|get|want|like)\b.*?\b(?:an?|one|the)\s+(.*?)\s*\bpizza\b\s*(?:with\s+)?(.*)$/i.exec(clause) ??
+    /\border\s+(.*?)\s*\bpizza\b\s*(.*)$/i.exec(clause)
+  if (!named) return undefined
+  const pizza = [named[1], named[2]?.replace(/\b(?:for me|please|now)\b/gi, '')].map((words) => plain(words ?? ''))
+  return [{ toolName: 'order_pizza', input: { pizza: pizza.filter(Boolean).join(' ') || 'margherita' } }]
+}
+
+function chapterIntents(clause: string): Intent[] | undefined {
+  const chapter = /\bchapter\s+(\d{1,2})\b/i.exec(clause)?.[1]
+  return chapter ? [{ toolName: 'read_chapter', input: { chapter } }] : undefined
 }
 
 // The CSS names that people use; a hex value or a colour function passes as it is.

@@ -1,59 +1,79 @@
-import type {
-  LanguageModelV4,
-  LanguageModelV4CallOptions,
-  LanguageModelV4Prompt,
-  LanguageModelV4StreamPart,
-} from '@ai-sdk/provider'
+import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4StreamPart } from '@ai-sdk/provider'
+import { asksServer, OfflineFaults, ping } from './offline-faults.ts'
+import { toldFiles } from './offline-files.ts'
 import { type Intent, intentsOf } from './offline-intents.ts'
-import { answerTo, type CallResult, canOnly, howItWorks } from './offline-replies.ts'
+import { freshResults, lastMessage, unsaid, withoutRequestToGoOn } from './offline-prompt.ts'
+import { answerTo, canOnly, howItWorks } from './offline-replies.ts'
+import { brokenOff, type Step, scriptedStep } from './offline-scripts.ts'
+import { summaryFor } from './offline-summary.ts'
 
 /**
  * A model that works offline: scripted, no intelligence. It is a language model like any other to the loop: it reads the
  * prompt, asks for tools, reads their results and answers, at the pace of a fast reader.
  *
  * @param pace factor on every pause; 0 streams without any
+ * @param brief says the first paragraph of an answer only, and fails only without a network, where that is asked for: a second model to choose, or to fall back on
  */
-export function offlineModel({ pace = 1 }: { readonly pace?: number } = {}): LanguageModelV4 {
+export function offlineModel({ pace = 1, brief = false } = {}): LanguageModelV4 {
+  const faults = new OfflineFaults()
   return {
     specificationVersion: 'v4',
     provider: 'turnloop-demo',
-    modelId: 'offline',
+    modelId: brief ? 'brief' : 'offline',
     supportedUrls: {},
     doGenerate: () => Promise.reject(new Error('The offline model only streams: call doStream')),
-    doStream: async (options) => ({ stream: streamOf(partsOf(options), pace, options.abortSignal) }),
+    async doStream(options) {
+      const message = lastMessage(withoutRequestToGoOn(options.prompt))
+      const found = brief ? await pinged(message, options.abortSignal) : await faults.meet(message, options.abortSignal)
+      const step = found === undefined ? nextStep(options, brief) : { text: found }
+      return { stream: streamOf(partsOf(step, options), pace, options.abortSignal) }
+    },
   }
+}
+
+const pinged = (message: string, signal: AbortSignal | undefined) => (asksServer(message) ? ping(signal) : undefined)
+
+function nextStep({ prompt: whole, tools }: LanguageModelV4CallOptions, brief: boolean): Step {
+  const summary = summaryFor(whole)
+  if (summary !== undefined) return { text: summary }
+  const prompt = withoutRequestToGoOn(whole)
+  const message = lastMessage(prompt)
+  const results = freshResults(prompt)
+  const offered = new Set(tools?.map(({ name }) => name))
+  const isOffered = ({ toolName }: Intent) => offered.has(toolName)
+  const script = scriptedStep(prompt)
+  if (script && ('text' in script || script.calls.every(isOffered))) return script
+  const calls = results.length ? [] : intentsOf(message).filter(isOffered)
+  if (calls.length) return { calls }
+  const answer = results.length ? answerTo(results) : (toldFiles(prompt) ?? scripted(message))
+  const text = brokenOff(prompt) + (brief ? (answer.split('\n\n')[0] ?? '') : answer)
+  return { text: unsaid(text, prompt) }
 }
 
 /** A part, after a pause in milliseconds. */
 type Paced = readonly [pause: number, part: LanguageModelV4StreamPart]
 
-function* partsOf({ prompt, tools }: LanguageModelV4CallOptions): Generator<Paced> {
+function* partsOf(step: Step, { prompt }: LanguageModelV4CallOptions): Generator<Paced> {
   yield [0, { type: 'stream-start', warnings: [] }]
-  const results = freshResults(prompt)
-  const message = lastMessage(prompt)
-  const offered = new Set(tools?.map(({ name }) => name))
-  const intents = results.length ? [] : intentsOf(message).filter(({ toolName }) => offered.has(toolName))
-  let written = ''
-  if (intents.length) {
-    written = JSON.stringify(intents)
-    yield* callParts(intents)
-  } else {
-    written = results.length ? answerTo(results) : scripted(message)
-    yield* textParts(written)
-  }
+  const calls = 'calls' in step ? step.calls : []
+  yield* 'text' in step ? textParts(step.text) : callParts(calls)
   yield [
     0,
     {
       type: 'finish',
-      finishReason: { unified: intents.length ? 'tool-calls' : 'stop', raw: undefined },
+      finishReason: { unified: calls.length ? 'tool-calls' : 'stop', raw: undefined },
       usage: {
         inputTokens: {
-          total: tokens(JSON.stringify(prompt)),
+          total: tokens(JSON.stringify(prompt, withoutBytes)),
           noCache: undefined,
           cacheRead: undefined,
           cacheWrite: undefined,
         },
-        outputTokens: { total: tokens(written), text: undefined, reasoning: undefined },
+        outputTokens: {
+          total: tokens('text' in step ? step.text : JSON.stringify(calls)),
+          text: undefined,
+          reasoning: undefined,
+        },
       },
     },
   ]
@@ -80,38 +100,13 @@ function* callParts(intents: readonly Intent[]): Generator<Paced> {
   }
 }
 
+/** The bytes of a file are no words. */
+const withoutBytes = (key: string, value: unknown) => (key === 'data' ? undefined : value)
+
 const scripted = (message: string) =>
   /\bhow\b.*\b(?:works?|do you|does it)\b|\bexplain\b|\btell me (?:more )?about (?:this|turnloop)\b/i.test(message)
     ? howItWorks
     : canOnly
-
-function lastMessage(prompt: LanguageModelV4Prompt): string {
-  const message = prompt.findLast(({ role }) => role === 'user')
-  if (message?.role !== 'user') return ''
-  return message.content.map((part) => (part.type === 'text' ? part.text : '')).join('\n')
-}
-
-/** What the tools answered since the last user message. */
-function freshResults(prompt: LanguageModelV4Prompt): CallResult[] {
-  const turn = prompt.slice(prompt.findLastIndex(({ role }) => role === 'user') + 1)
-  const inputs = new Map<string, Record<string, unknown>>()
-  const results: CallResult[] = []
-  for (const { role, content } of turn) {
-    if (role === 'assistant') {
-      for (const part of content)
-        if (part.type === 'tool-call') inputs.set(part.toolCallId, part.input as Record<string, unknown>)
-    }
-    if (role !== 'tool') continue
-    for (const part of content) {
-      if (part.type !== 'tool-result') continue
-      const { toolName, toolCallId, output } = part
-      const input = inputs.get(toolCallId) ?? {}
-      if (output.type === 'json' || output.type === 'text') results.push({ toolName, input, output: output.value })
-      else results.push({ toolName, input, error: 'value' in output ? String(output.value) : 'it was not carried out' })
-    }
-  }
-  return results
-}
 
 /** About four characters a token: an estimate, as there is no tokenizer here. */
 const tokens = (text: string) => Math.ceil(text.length / 4)

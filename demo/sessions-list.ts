@@ -6,6 +6,7 @@ interface Row {
   readonly link: HTMLAnchorElement
   readonly title: HTMLElement
   readonly time: HTMLTimeElement
+  readonly asks: HTMLElement
   readonly remove: HTMLButtonElement
 }
 
@@ -28,7 +29,8 @@ export class SessionsList {
         const row = this.#row(session.id)
         row.title.textContent = session.title
         row.link.dataset.status = session.status
-        row.link.title = session.status === 'ready' ? session.title : `${session.title} (${session.status})`
+        row.link.title = [session.title, ...standing(session)].join(' · ')
+        row.asks.hidden = session.approvals === 0
         row.time.dateTime = new Date(session.updatedAt).toISOString()
         row.time.textContent = shortTime(session.updatedAt)
         row.remove.ariaLabel = `Delete session ${session.title}`
@@ -44,9 +46,11 @@ export class SessionsList {
     if (known) return known
     const title = element('span', { className: 'title' })
     const time = element('time')
-    const link = element('a', { href: `#${encodeURIComponent(id)}` }, title, time)
+    const asks = element('span', { className: 'asks', hidden: true }, icon('question'))
+    asks.append(element('span', { className: 'visually-hidden' }, 'Has a question'))
+    const link = element('a', { href: `#${encodeURIComponent(id)}` }, title, asks, time)
     const remove = element('button', { className: 'quiet', type: 'button', title: 'Delete' }, icon('trash'))
-    const row = { element: element('li', {}, link, remove), link, title, time, remove }
+    const row = { element: element('li', {}, link, remove), link, title, time, asks, remove }
     remove.addEventListener('click', () => {
       const next = row.element.nextElementSibling ?? row.element.previousElementSibling
       const target = next?.querySelector('button') ?? document.getElementById('new-session')
@@ -57,6 +61,11 @@ export class SessionsList {
     return row
   }
 }
+
+const standing = ({ status, approvals }: SessionInfo) => [
+  ...(status === 'ready' ? [] : [status]),
+  ...(approvals === 0 ? [] : [approvals === 1 ? 'a question' : `${approvals} questions`]),
+]
 
 function shortTime(at: number): string {
   const date = new Date(at)

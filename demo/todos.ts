@@ -22,6 +22,8 @@ export async function addTodo(sessionId: string, text: string): Promise<Todo[]> 
   return change(sessionId, (todos) => [...todos, { text, done: false }])
 }
 
+export const clearTodos = (sessionId: string): Promise<Todo[]> => change(sessionId, () => [])
+
 /** Checks off the entry with this text or number (from 1), or the only one that contains the text. */
 export async function completeTodo(sessionId: string, entry: string): Promise<Todo[]> {
   return change(sessionId, (todos) => {

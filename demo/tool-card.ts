@@ -12,7 +12,7 @@ interface ToolCall {
 }
 
 /** How far the message is in which the call stands: a call that a dead or stopped run left open isn't running. */
-export type Surroundings = 'live' | 'waiting-for-page' | 'over'
+export type Surroundings = 'live' | 'waiting-for-page' | 'with-helper' | 'asked' | 'in-doubt' | 'over'
 
 /** A tool call: one line, and its input and output behind it. */
 export class ToolCard {
@@ -72,14 +72,20 @@ export class ToolCard {
   }
 }
 
+/** What stands in place of a result where somebody, or nobody in time, or a rule said no. */
+const refused = /^(?:The user refused|Nobody allowed|This call was not allowed)/
+
 function stateOf(call: ToolCall, surroundings: Surroundings): [look: string, words: string] {
   switch (call.state) {
     case 'output-available':
-      return call.preliminary ? ['running', 'Running'] : ['done', 'Done']
+      return call.preliminary ? ['running', oneLine(call.output) || 'Running'] : ['done', 'Done']
     case 'output-error':
-      return ['failed', 'Failed']
+      return ['failed', refused.test(call.errorText ?? '') ? 'Denied' : 'Failed']
     default:
       if (surroundings === 'over') return ['open', 'Not finished']
+      if (surroundings === 'asked') return ['open', 'Waits for your answer']
+      if (surroundings === 'in-doubt') return ['open', 'Cut off']
+      if (surroundings === 'with-helper') return ['running', 'With a helper']
       if (surroundings === 'waiting-for-page') return ['running', 'Waiting for a page']
       return ['running', call.state === 'input-streaming' ? 'Preparing' : 'Running']
   }

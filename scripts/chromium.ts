@@ -1,6 +1,6 @@
-import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from 'playwright-core'
+import { isExecutable } from './executables.ts'
 
 // Which browser tests, benchmarks and screenshots run in, and how it is started: in one place, so that they never differ.
 
@@ -44,14 +44,5 @@ function playwrightChromium(): string[] {
     return [chromium.executablePath()]
   } catch {
     return [] // a platform that Playwright has no build for
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
   }
 }

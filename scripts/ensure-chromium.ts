@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { findChromium } from './chromium.ts'
+import { aptInstall, isDebianRoot } from './debian.ts'
+import { isExecutable } from './executables.ts'
 
 // Runs before the tests: finds a Chromium or installs one, else says in one line what to do.
 
@@ -12,7 +13,7 @@ else if (!isExecutable(found)) fail(`CHROME_PATH is ${found}, which is no execut
 function install(): void {
   if (isDebianRoot()) {
     console.log('No Chromium found: installing Debian’s.')
-    if (run('apt-get', ['update']) && run('apt-get', ['install', '-y', 'chromium']) && findChromium()) return
+    if (aptInstall('chromium') && findChromium()) return
   }
   console.log('No Chromium found: downloading Playwright’s.')
   const cli = fileURLToPath(new URL('./cli.js', import.meta.resolve('playwright-core')))
@@ -24,24 +25,6 @@ function install(): void {
 function run(command: string, args: readonly string[]): boolean {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], env }).status === 0
-}
-
-function isDebianRoot(): boolean {
-  if (process.getuid?.() !== 0) return false
-  try {
-    return /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8'))
-  } catch {
-    return false
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function fail(message: string): never {

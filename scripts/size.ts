@@ -8,14 +8,14 @@ import { entries, sourceAliases } from './entries.ts'
 
 const KB = 1024
 const onTop = 'turnloop/runtime on top of createOpenAI'
-const external = ['react', 'zod', '@ai-sdk/openai']
+const external = ['react', 'zod', '@ai-sdk/openai', '@ai-sdk/mcp']
 
 /** In KB, the goals. Entries without one are shown for information. */
 const budgets: Readonly<Record<string, number>> = { turnloop: 6, 'turnloop/runtime': 20 }
 const budgetOnTop = 20
 
 /** In KB, for budgets that are missed: what is there today may not grow unnoticed. Above it, the script fails. */
-const ceilings: Readonly<Record<string, number>> = { turnloop: 9, 'turnloop/runtime': 36, [onTop]: 36 }
+const ceilings: Readonly<Record<string, number>> = { turnloop: 15, 'turnloop/runtime': 107, [onTop]: 107 }
 
 interface Row {
   readonly name: string

@@ -8,19 +8,38 @@ export type AgentErrorCode =
   | 'unknown-tool'
   | 'unknown-session'
   | 'unknown-run'
+  | 'unknown-approval'
+  | 'approval-mismatch'
+  | 'approval-expired'
+  | 'unknown-message'
+  | 'unknown-file'
+  | 'file-too-large'
+  | 'invalid-document'
+  | 'unknown-price'
+  | 'state-too-large'
   | 'unknown-method'
   | 'unsupported-model'
   | 'unsupported-tool'
   | 'session-busy'
+  | 'not-resumable'
+  | 'missing-tool-output'
+  | 'duplicate-tool-output'
+  | 'stopped'
+  | 'delegation-refused'
   // the model's endpoint
   | 'unauthorized'
   | 'rate-limited'
   | 'overloaded'
   | 'bad-request'
+  | 'context-overflow'
   | 'unreachable'
   | 'model-timeout'
   | 'model-interrupted'
   | 'model-failed'
+  | 'invalid-output'
+  // the agent's own code
+  | 'middleware-failed'
+  | 'tool-failed'
   // the store
   | 'storage-unavailable'
   | 'storage-full'
@@ -41,6 +60,7 @@ export interface WireError {
   readonly message: string
   readonly recoverable: boolean
   readonly status?: number
+  readonly retryAfter?: number
 }
 
 /** Codes after which the same request may succeed when it is made again. */
@@ -71,6 +91,8 @@ export const storeCodes: ReadonlySet<AgentErrorCode> = new Set([
 export interface AgentErrorOptions {
   /** HTTP status of the model's endpoint, where it gave one. */
   readonly status?: number
+  /** Milliseconds after which the endpoint wants to be asked again, where it said so. */
+  readonly retryAfter?: number | undefined
   readonly recoverable?: boolean
   readonly cause?: unknown
 }
@@ -81,12 +103,15 @@ export class AgentError extends Error {
   readonly code: AgentErrorCode
   readonly recoverable: boolean
   readonly status?: number
+  /** Milliseconds after which the model's endpoint wants to be asked again. */
+  readonly retryAfter?: number
 
   constructor(code: AgentErrorCode, message: string, options: AgentErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.recoverable = options.recoverable ?? recoverableCodes.has(code)
     if (options.status !== undefined) this.status = options.status
+    if (options.retryAfter !== undefined) this.retryAfter = options.retryAfter
   }
 }
 
@@ -107,13 +132,19 @@ export function toAgentError(thrown: unknown, code: AgentErrorCode = 'internal')
 
 /** Plain data for the store or a port. `structuredClone` of an error would lose its class and code. */
 export function toWire(thrown: unknown): WireError {
-  const { code, message, recoverable, status } = toAgentError(thrown)
-  return status === undefined ? { code, message, recoverable } : { code, message, recoverable, status }
+  const { code, message, recoverable, status, retryAfter } = toAgentError(thrown)
+  return {
+    code,
+    message,
+    recoverable,
+    ...(status === undefined ? undefined : { status }),
+    ...(retryAfter === undefined ? undefined : { retryAfter }),
+  }
 }
 
 /** The error again, from what `toWire` made of it. */
-export function fromWire({ code, message, recoverable, status }: WireError): AgentError {
-  return new AgentError(code, message, status === undefined ? { recoverable } : { recoverable, status })
+export function fromWire({ code, message, ...options }: WireError): AgentError {
+  return new AgentError(code, message, options)
 }
 
 /** Tells the page of an error that is nobody's to catch. Node has no `reportError`. */

@@ -17,7 +17,7 @@ async function compare(
 ): Promise<Row[]> {
   const { deltas } = scripts[script]
   const model = scriptModel(scripts[script])
-  const runtime = createRuntime(defineAgent({ name: 'bench', model, tools }), { store: memoryStore() })
+  const runtime = createRuntime(defineAgent({ name: 'bench', model, tools, doomLoop: false }), { store: memoryStore() })
   const { ours, peer, ceiling } = await alternate({
     ours: () => perSecond(deltas, (count) => runTurnloop(runtime, count)),
     peer: () => perSecond(deltas, (count) => runStreamText(model, ({ type }) => type === 'text-delta' && count())),

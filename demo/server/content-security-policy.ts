@@ -14,7 +14,8 @@ const shared: Directives = {
 const page: Directives = {
   ...shared,
   'style-src': ["'self'"],
-  'img-src': ["'self'"],
+  // blob: an attached image that the session keeps
+  'img-src': ["'self'", 'blob:'],
   'connect-src': ["'self'"],
   'worker-src': ["'self'"],
   'trusted-types': ['dompurify', 'turnloop-demo-worker'],

@@ -1,5 +1,6 @@
 import type { JSONSchema7 } from '@ai-sdk/provider'
 import type { FlexibleSchema, Schema, Tool } from '@ai-sdk/provider-utils'
+import type { Risk } from '../sessions/approval-records.ts'
 
 /** What a tool's `execute` receives beside its input. */
 export interface ToolContext {
@@ -13,6 +14,19 @@ export interface ToolContext {
   readonly metadata?: unknown
   /** The same for every attempt at this call: hand it to the service that must not act twice. */
   readonly idempotencyKey: string
+  /**
+   * The session's state: what a tool has set, in this run or an earlier one, and `undefined` before. A copy. Calls that run at
+   * the same time see each other's.
+   */
+  getState<T = unknown>(): T | undefined
+  /**
+   * Sets the session's state, whole: JSON of at most 64 KiB; `undefined` clears it. It is stored in one step with this call's
+   * result, and dropped where the call fails, times out or is cut. Of calls that run at the same time, the last to set it wins:
+   * make a tool `serial` where its state depends on what it read.
+   *
+   * Throws `invalid-argument` for what is no JSON, `state-too-large`, and `aborted` once the call has ended.
+   */
+  setState(value: unknown): void
   /** Tells listeners how far the tool is (`tool-execution-progress`). `data` is told as JSON, and not stored. */
   progress(data: unknown): void
   /** Emits a `custom` event. `data` is told as JSON, and not stored. */
@@ -20,16 +34,32 @@ export interface ToolContext {
 }
 
 /** How turnloop treats a tool; beside `execute`, or in the agent's `toolPolicy`, which wins. */
-export interface ToolPolicy {
+// biome-ignore lint/suspicious/noExplicitAny: an agent's `toolPolicy` doesn't know its tools' inputs
+export interface ToolPolicy<Input = any> {
+  /** Whether a person is asked before the tool runs; a function decides by the validated input. `never` by default. */
+  readonly approval?: 'always' | 'never' | ((input: Input) => boolean | Promise<boolean>)
+  /** How much harm a call can do, for whoever is asked. `sensitive` by default. */
+  readonly risk?: Risk
+  /**
+   * What an "always allow" is remembered for, within this tool: the host that is written to, for example. By default all
+   * calls of the tool; of a `destructive` one only those with the same input.
+   */
+  readonly actionKey?: (input: Input) => string
+  /** Its output comes from outside (web pages, mail): the session counts as tainted from its first result on. */
+  readonly untrusted?: boolean
+  /** It sends something out: in a tainted session a person is asked each time, whatever was granted. */
+  readonly egress?: boolean
   /** May run again with the same `idempotencyKey`, after a crash for example. */
   readonly idempotent?: boolean
   /** Runs alone: not beside other calls of the same turn. */
   readonly serial?: boolean
   /** Milliseconds after which a call's signal aborts and the model gets an error result. */
   readonly timeout?: number
+  /** May be called over and over with the same input, as a clock or a queue: never counts as a doom loop. */
+  readonly repeatable?: boolean
 }
 
-interface ToolBase<Input, Output> extends ToolPolicy {
+interface ToolBase<Input, Output> extends ToolPolicy<NoInfer<Input>> {
   readonly description?: string
   readonly title?: string
   readonly inputSchema: FlexibleSchema<Input>

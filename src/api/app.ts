@@ -1,17 +1,19 @@
-import type { InferToolInput, InferToolOutput, ToolSet } from '@ai-sdk/provider-utils'
+import type { FlexibleSchema, InferToolInput, InferToolOutput, ToolSet } from '@ai-sdk/provider-utils'
 
 // What the page knows of a runtime is types only: everything here is inferred from `typeof runtime` in the worker's module.
 
 /** What `defineAgent` returns, as far as types need it. */
-export interface AgentTypes<Name extends string = string, Tools extends ToolSet = ToolSet> {
+// biome-ignore lint/suspicious/noExplicitAny: an agent with any output
+export interface AgentTypes<Name extends string = string, Tools extends ToolSet = ToolSet, Output = any> {
   readonly name: Name
   readonly tools?: Tools
+  readonly output?: FlexibleSchema<Output>
 }
 
 /** The types of an app: its agents, its model names. */
 export interface App {
-  // biome-ignore lint/suspicious/noExplicitAny: any set of tools fits
-  readonly agent: AgentTypes<string, any>
+  // biome-ignore lint/suspicious/noExplicitAny: any set of tools fits, and any output
+  readonly agent: AgentTypes<string, any, any>
   readonly model: string
 }
 
@@ -19,8 +21,16 @@ export type AgentName<A extends App> = A['agent']['name']
 
 type ToolEntry<A extends App> = A['agent'] extends infer G
   ? // biome-ignore lint/suspicious/noExplicitAny: inference only
-    G extends AgentTypes<any, infer T>
+    G extends AgentTypes<any, infer T, any>
     ? { [K in keyof T & string]: [K, T[K]] }[keyof T & string]
+    : never
+  : never
+
+/** The structured output of its agents; `never` where none has one. */
+export type OutputOf<A extends App> = A['agent'] extends infer G
+  ? // biome-ignore lint/suspicious/noExplicitAny: inference only
+    G extends AgentTypes<any, any, infer O>
+    ? O
     : never
   : never
 

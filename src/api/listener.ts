@@ -2,11 +2,9 @@ import '../disposable.ts'
 import { AgentError, fromWire, report } from '../errors.ts'
 import { type AnyEvent, outlastsAbort } from '../events/kinds.ts'
 import { mergeDeltas } from '../events/merge-deltas.ts'
+import { longestDelay } from '../events/sleep.ts'
 import type { Received } from './channel.ts'
 import type { Control, InvocationHandle, ListenOptions, SessionContext } from './types.ts'
-
-/** What timers know; more would fire at once. */
-const longestDelay = 2 ** 31 - 1
 
 export type Handler = (event: AnyEvent, context: SessionContext, control: Control) => void | Promise<void>
 
@@ -52,9 +50,11 @@ export class EventListener implements InvocationHandle {
     if (item.error) report(fromWire(item.error))
   }
 
-  /** Forgets what waits of a run that was aborted, but for what lasts. */
+  /** Forgets what waits of a run that was aborted, and of those below it, but for what lasts. */
   mute(runId: string) {
-    this.#waiting = this.#waiting.filter((event) => event.runId !== runId || outlastsAbort(event.kind))
+    this.#waiting = this.#waiting.filter(
+      (event) => outlastsAbort(event.kind) || (event.runId !== runId && !isBelow(event, runId)),
+    )
   }
 
   abort(reason?: unknown) {
@@ -179,3 +179,5 @@ class Invocation implements Control {
     this.#controller?.abort(reason)
   }
 }
+
+const isBelow = ({ ancestors = [] }: AnyEvent, runId: string) => ancestors.some((above) => above.runId === runId)

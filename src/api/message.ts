@@ -14,6 +14,8 @@ export interface MessageMetadata {
   readonly usage?: Usage
   /** `partial`: cut by a stop, an abort or a failure. */
   readonly status: 'streaming' | 'done' | 'partial'
+  /** The session was rewound past it: only `session.history()` has it. */
+  readonly hidden?: true
 }
 
 /** One message of a session: the user's input, or one turn of an agent with the results of its tool calls in place. */

@@ -1,4 +1,5 @@
 import { createAgentRuntime } from '../api/agent-runtime.ts'
+import { watchNetwork } from '../api/network.ts'
 import type { AgentRuntime, AppOf, PageTools } from '../api/types.ts'
 import { newId } from '../new-id.ts'
 import { type Implementations, pageToolRunner } from './page-tools.ts'
@@ -13,7 +14,7 @@ export interface ConnectOptions<Runtime> {
 
 /**
  * The runtime that a worker serves, with its types: `connect<typeof runtime>(() => new Worker(…))`. Given a factory, it
- * makes the worker at first use, and a new one at the next use after one was lost.
+ * makes the worker at first use, and another one as soon as one was lost that somebody waits for or listens to.
  */
 // biome-ignore lint/suspicious/noExplicitAny: any app
 export function connect<Runtime extends AgentRuntime<any> = AgentRuntime>(
@@ -28,6 +29,7 @@ export function connect<Runtime extends AgentRuntime<any> = AgentRuntime>(
     onPageTool: pageToolRunner(pageTools as Implementations),
     close: async () => left.abort(),
     focused: (tell) => globalThis.addEventListener?.('focus', tell, { signal: left.signal }),
+    network: (tell) => watchNetwork(tell, left.signal),
     newId,
     copy: (value) => structuredClone(value),
   })

@@ -1,3 +1,4 @@
+import { isOnline } from '../api/network.ts'
 import { AgentError, messageOf, report } from '../errors.ts'
 import { holdLifeline, watchLifeline } from '../protocol/lifeline.ts'
 import {
@@ -20,7 +21,8 @@ interface PortLinkOptions {
   readonly source: WorkerSource
   readonly page: PageHello
   readonly receive: (item: ToPage) => void
-  readonly lost: (error: AgentError) => void
+  /** `replaceable`: it had been there, and a new one can be made. */
+  readonly lost: (error: AgentError, replaceable?: boolean) => void
 }
 
 /** Why a worker or port can't be used: it has ended, or another link has it. */
@@ -48,6 +50,8 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const outgoing: ToRuntime[] = []
   const left = new AbortController()
   let connected = false
+  /** It has said hello, and its end is noticed. */
+  let alive = false
 
   const post = (message: PortMessage) => port.postMessage(message)
   const lose = (error: AgentError) => {
@@ -56,7 +60,7 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
     refusals.delete(made)
     clearTimeout(timer)
     if (typeof source === 'function' && 'terminate' in made) made.terminate()
-    lost(error)
+    lost(error, (connected || alive) && typeof source === 'function' && error.code === 'worker-lost')
   }
   const end = (problem: string) => {
     const error = new AgentError('worker-lost', problem)
@@ -77,19 +81,25 @@ function open({ source, page, receive, lost }: PortLinkOptions): Link {
   const lifeline = 'terminate' in made ? undefined : holdLifeline('page', left.signal)
   const sayHello = async () => {
     const lock = await lifeline
-    if (!left.signal.aborted) post({ type: 'hello', protocol: protocolVersion, page: lock ? { ...page, lock } : page })
+    const now = { ...page, online: isOnline(), ...(lock ? { lock } : undefined) }
+    if (!left.signal.aborted) post({ type: 'hello', protocol: protocolVersion, page: now })
   }
 
+  const watch = (lock: string | undefined) => {
+    if (!lock || alive) return
+    alive = true
+    watchLifeline(lock, left.signal, () => end('The worker has ended.'))
+  }
   const hello = (protocol: number, answer: boolean, lock?: string) => {
     if (protocol !== protocolVersion) {
       const problem = `The worker speaks version ${protocol} of the protocol, this page ${protocolVersion}: one of them is from before an update. Reload the page.`
       return lose(new AgentError('protocol-mismatch', problem))
     }
+    watch(lock)
     if (!answer) return void sayHello()
     if (connected) return
     connected = true
     clearTimeout(timer)
-    if (lock) watchLifeline(lock, left.signal, () => end('The worker has ended.'))
     flush()
   }
 

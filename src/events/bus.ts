@@ -1,3 +1,4 @@
+import type { Ancestor } from '../sessions/records.ts'
 import { type AnyEvent, type EventKind, type EventPayloads, isChat } from './kinds.ts'
 
 /** Tells an event of one run; the envelope is the run's. */
@@ -5,7 +6,7 @@ export type Emit<Kinds extends EventKind = EventKind> = <K extends Kinds>(kind: 
 
 /** Somebody who hears events: a connection. It must not throw, and it must not block. */
 export interface Sink {
-  wants(kind: EventKind, sessionId: string, runId: string): boolean
+  wants(kind: EventKind, sessionId: string, runId: string, ancestors?: readonly Ancestor[]): boolean
   receive(event: AnyEvent): void
 }
 
@@ -19,14 +20,14 @@ export class Bus {
   }
 
   /** Whether anybody would hear it: what nobody hears need not be made. */
-  wants(kind: EventKind, sessionId: string, runId: string): boolean {
-    for (const sink of this.#sinks) if (sink.wants(kind, sessionId, runId)) return true
+  wants(kind: EventKind, sessionId: string, runId: string, ancestors?: readonly Ancestor[]): boolean {
+    for (const sink of this.#sinks) if (sink.wants(kind, sessionId, runId, ancestors)) return true
     return false
   }
 
   publish(event: AnyEvent): void {
     for (const sink of this.#sinks) {
-      if (sink.wants(event.kind, event.sessionId, event.runId)) sink.receive(event)
+      if (sink.wants(event.kind, event.sessionId, event.runId, event.ancestors)) sink.receive(event)
     }
   }
 }

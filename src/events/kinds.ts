@@ -1,7 +1,29 @@
 import type { AgentName, App, Call, CallOutcome } from '../api/app.ts'
 import type { Message, MessagePart } from '../api/message.ts'
+import type { Approval } from '../api/types.ts'
 import type { AgentError } from '../errors.ts'
-import type { CancelReason, StopReason, Usage, WaitingFor } from '../sessions/records.ts'
+import type {
+  Ancestor,
+  ApprovalActor,
+  ApprovalAnswer,
+  CancelReason,
+  CheckpointStep,
+  ChildStatus,
+  FileRecord,
+  StopReason,
+  Usage,
+  WaitingFor,
+  Withdrawal,
+} from '../sessions/records.ts'
+import type { Compacted, DoomLoop, RecordedUsage, Totals } from './stored.ts'
+
+interface SaidInput {
+  readonly inputId: string
+  /** Its text; empty where it is files alone. */
+  readonly input: string
+  readonly files?: readonly FileRecord[]
+  readonly mode: 'queue' | 'steer'
+}
 
 /**
  * What each kind of event carries. Kinds in `durableKinds` are written to the store, in order and without gaps; all
@@ -9,16 +31,43 @@ import type { CancelReason, StopReason, Usage, WaitingFor } from '../sessions/re
  */
 export interface EventPayloads<A extends App = App> {
   // the run
-  'run-started': { readonly model?: string; readonly input: string; readonly metadata?: unknown }
+  'run-started': {
+    readonly model?: string
+    readonly input: string
+    readonly files?: readonly FileRecord[]
+    readonly metadata?: unknown
+    /** A further leg of a run that was interrupted or stopped. */
+    readonly resumed?: boolean
+    /** Of the legs before. */
+    readonly usage?: Usage
+    readonly cost?: number
+  }
   'run-waiting': { readonly waitingFor: WaitingFor }
-  'run-completed': { readonly finishReason: string; readonly turns: number; readonly usage: Usage }
-  'run-stopped': { readonly reason: StopReason; readonly turns: number; readonly usage: Usage }
-  'run-failed': { readonly error: AgentError; readonly turns: number; readonly usage: Usage }
-  'run-cancelled': { readonly reason: CancelReason; readonly turns: number; readonly usage: Usage }
+  'run-completed': Totals & { readonly finishReason: string }
+  'run-stopped': Totals & {
+    readonly reason: StopReason
+    /** What the model's endpoint said, where the reason is `credentials`. */
+    readonly error?: AgentError
+  }
+  'run-failed': Totals & { readonly error: AgentError }
+  'run-cancelled': Totals & { readonly reason: CancelReason }
   /** The owner lost the session or the store; it writes nothing more. */
   'run-released': {
     readonly reason: 'ownership-lost' | 'storage-full' | 'storage-unavailable' | 'storage-lost'
     readonly error: AgentError
+  }
+  /** Another runtime advances the run, or doesn't answer any more. A run that starts or waits is `here` until then. */
+  'owner-changed': { readonly owner: 'elsewhere' | 'not-responding' }
+  /** Where the run goes on from, should its owner die, was stored with the step before. */
+  'checkpoint-saved': { readonly step: CheckpointStep }
+
+  // questions to a person
+  'approval-requested': { readonly approval: Approval<A> }
+  /** `withdrawn`: the run ended before anybody answered. `by`: a person, time (`expiry`), or the runtime. */
+  'approval-resolved': {
+    readonly approvalId: string
+    readonly answer: ApprovalAnswer | Withdrawal
+    readonly by: ApprovalActor
   }
 
   // its messages
@@ -30,7 +79,26 @@ export interface EventPayloads<A extends App = App> {
   // its turns
   'turn-started': {}
   'turn-completed': { readonly finishReason: string }
-  'usage-recorded': { readonly usage: Usage; readonly run: Usage; readonly session: Usage }
+  'usage-recorded': RecordedUsage
+  /** The same call is made over and over; told before it is executed. */
+  'doom-loop-detected': DoomLoop
+
+  // its context
+  /** What the model is about to be asked. */
+  'context-built': {
+    readonly messageCount: number
+    readonly estimatedTokens: number
+    /** Messages that were left out so that the rest fits. */
+    readonly trimmedCount: number
+    /** The model's window in tokens, where it is known. */
+    readonly window?: number
+  }
+  /** A summary takes the place of older messages in what the model is asked; the history keeps them. */
+  'context-compacted': Compacted
+  /** Summaries failed so often in a row that this run makes no more of them by itself. */
+  'compaction-circuit-opened': { readonly consecutiveFailures: number }
+  /** This message and all after it are hidden from now on. */
+  'history-rewound': { readonly messageId: string }
 
   // the model
   'model-started': {
@@ -39,6 +107,18 @@ export interface EventPayloads<A extends App = App> {
     readonly attempt: number
     readonly messageId: string
   }
+  /** An attempt failed; the next one comes after `delay` milliseconds. */
+  'model-retried': {
+    readonly attempt: number
+    readonly delay: number
+    readonly error: AgentError
+    /** The message of the attempt that failed. */
+    readonly messageId: string
+  }
+  /** All attempts of a model failed: the next one takes the turn. */
+  'model-switched': { readonly from: string; readonly to: string; readonly error: AgentError }
+  /** The answer that was being written is dropped; another one takes its place. */
+  'message-voided': { readonly messageId: string }
   'text-delta': Delta
   'reasoning-delta': Delta
   'message-part': { readonly messageId: string; readonly partId: string; readonly part: MessagePart<A> }
@@ -69,9 +149,34 @@ export interface EventPayloads<A extends App = App> {
   'tool-execution-finished': CallOutcome<A>
 
   // what is said to a run
-  'input-queued': { readonly inputId: string; readonly input: string; readonly mode: 'queue' }
+  'input-queued': SaidInput
   'input-withdrawn': { readonly inputId: string }
-  'input-delivered': { readonly inputId: string; readonly input: string; readonly mode: 'queue' }
+  'input-delivered': SaidInput
+
+  // runs that it starts
+  'delegation-started': {
+    readonly childRunId: string
+    readonly childSessionId: string
+    readonly childAgent: AgentName<A>
+    /** No call waits for it. */
+    readonly background?: boolean
+    /** It had stopped, and goes on. */
+    readonly resumed?: boolean
+  }
+  /** A leg of it has ended, and this run has heard so. */
+  'delegation-finished': {
+    readonly childRunId: string
+    readonly childSessionId: string
+    readonly childAgent: AgentName<A>
+    readonly outcome: Exclude<ChildStatus, 'queued' | 'running'>
+  }
+
+  /** Code asked for a run that this one may not start. */
+  'delegation-refused': {
+    readonly childRunId: string
+    readonly childAgent: AgentName<A>
+    readonly error: AgentError
+  }
 
   // from tools and the runtime
   custom: { readonly name: string; readonly data: unknown }
@@ -79,7 +184,11 @@ export interface EventPayloads<A extends App = App> {
 
   // sessions; these have no run
   'session-created': { readonly title?: string }
-  'session-updated': { readonly title?: string }
+  'session-updated': {
+    readonly title?: string
+    /** The name that `setModel` chose. */
+    readonly model?: string
+  }
   'session-deleted': {}
 
   // the provider's own stream, below the run; not part of `any`
@@ -117,6 +226,10 @@ export interface Envelope<A extends App = App> {
   readonly sessionId: string
   /** Empty for the `session-*` kinds. */
   readonly runId: string
+  /** Of a delegated run: the run that started it. */
+  readonly parentRunId?: string
+  /** Of a delegated run: all runs above it, from the top. */
+  readonly ancestors?: readonly Ancestor[]
   readonly agent: AgentName<A>
   /** Turns are numbered continuously within a session, from 1; 0 before the first. */
   readonly turn: number
@@ -145,6 +258,17 @@ export const durableKinds = [
   'tool-execution-started',
   'tool-execution-finished',
   'input-delivered',
+  'checkpoint-saved',
+  'approval-requested',
+  'approval-resolved',
+  'model-switched',
+  'context-compacted',
+  'compaction-circuit-opened',
+  'doom-loop-detected',
+  'history-rewound',
+  'delegation-started',
+  'delegation-finished',
+  'delegation-refused',
 ] as const satisfies readonly EventKind[]
 
 export type DurableKind = (typeof durableKinds)[number]
@@ -161,8 +285,12 @@ export const endKinds = [
 export const eventKinds: ReadonlySet<string> = new Set<EventKind>([
   ...durableKinds,
   'run-released',
+  'owner-changed',
+  'message-voided',
   'turn-started',
+  'context-built',
   'model-started',
+  'model-retried',
   'text-delta',
   'reasoning-delta',
   'message-part',

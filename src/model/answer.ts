@@ -1,10 +1,13 @@
 import type {
   JSONValue,
+  LanguageModelV4CallOptions,
   LanguageModelV4StreamPart,
   LanguageModelV4ToolCall,
   LanguageModelV4ToolResult,
 } from '@ai-sdk/provider'
 import type { ToolSet } from '@ai-sdk/provider-utils'
+import type { Price } from '../agent/define-agent.ts'
+import { toToolName } from '../agent/tool-names.ts'
 import { AgentError } from '../errors.ts'
 import type { Emit } from '../events/bus.ts'
 import type { EventPayloads } from '../events/kinds.ts'
@@ -19,9 +22,10 @@ import type {
   WholePart,
 } from '../sessions/records.ts'
 import { parseCall } from '../tools/parse-call.ts'
+import { toolNamed } from '../tools/tool-named.ts'
 import { modelOutputOf, toJson, toStored } from '../tools/tool-output.ts'
 import { dataUrl } from './file-data.ts'
-import { toUsage } from './usage.ts'
+import { type Reported, toReported, toUsage } from './usage.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 type TextPart = Writable<Extract<PartRecord, { type: 'text' | 'reasoning' }>>
@@ -37,19 +41,30 @@ export interface AnswerOptions {
   readonly newId: () => string
   /** Ids of all calls of the session so far: a provider may repeat one, and a prompt must not. */
   readonly usedCallIds: Set<string>
+  /** Whether what a tool gives comes from outside. */
+  readonly isUntrusted?: (toolName: string) => boolean
 }
 
 /** One attempt of the model at a turn, as far as it has come: reads the stream's parts, keeps the message, tells listeners. */
 export class Answer {
   readonly parts: PartRecord[] = []
-  usage: Usage | undefined
+  /** What the provider said that it used. */
+  reported: Reported | undefined
+  /** Tokens that the model was asked with, by estimate; absent until it is asked, and where its endpoint refused the call. */
+  asked: number | undefined
+  /** What its model's tokens cost, where that is known. */
+  price: Price | undefined
   finishReason: string | undefined
   /** The model that was asked. */
   model: string | undefined
   /** The model as the provider names it in its response. */
   responseModel: string | undefined
 
+  /** Whether its model was told to call nothing. */
+  callsNothing = false
+
   readonly #options: AnswerOptions
+  #tools: ToolSet
   /** The parts' ids, beside `parts`; results have none. */
   readonly #partIds: (string | undefined)[] = []
   /** What is being written, by the provider's part id. */
@@ -63,6 +78,20 @@ export class Answer {
 
   constructor(options: AnswerOptions) {
     this.#options = options
+    this.#tools = options.tools
+  }
+
+  /** The model is asked with less than all tools: it can call no other. */
+  ask({ tools = [], toolChoice }: Pick<LanguageModelV4CallOptions, 'tools' | 'toolChoice'>) {
+    const told = new Set(tools.map(({ name }) => name))
+    const all = Object.entries(this.#options.tools)
+    this.#tools =
+      told.size === all.length ? this.#options.tools : Object.fromEntries(all.filter(([name]) => told.has(name)))
+    this.callsNothing = toolChoice?.type === 'none'
+  }
+
+  get usage(): Usage | undefined {
+    return this.reported && toUsage(this.reported)
   }
 
   get messageId() {
@@ -73,8 +102,22 @@ export class Answer {
     return this.parts.filter((part) => part.type === 'tool-call' && !part.providerExecuted) as ToolCallPart[]
   }
 
+  /** What of it is text, so far. */
+  get text(): string {
+    return this.parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
+  }
+
+  /** Whether a text goes on, as far as anybody knows. */
+  isWriting(part: PartRecord): boolean {
+    return [this.#open.text, this.#open.reasoning].some((open) => [...open.values()].some((it) => it.part === part))
+  }
+
+  /** Parts of the stream that were read. */
+  length = 0
+
   /** Takes in one part; gives a promise only where there is something to wait for. Kinds that it doesn't know are ignored. */
   read(part: LanguageModelV4StreamPart): void | Promise<void> {
+    this.length++
     switch (part.type) {
       case 'text-delta':
       case 'reasoning-delta':
@@ -132,7 +175,7 @@ export class Answer {
         this.responseModel = part.modelId ?? this.responseModel
         return
       case 'finish':
-        this.usage = toUsage(part.usage)
+        this.reported = toReported(part.usage)
         this.finishReason = part.finishReason.unified
     }
   }
@@ -207,14 +250,16 @@ export class Answer {
   }
 
   #startCall(part: Extract<LanguageModelV4StreamPart, { type: 'tool-input-start' }>) {
-    const { emit, messageId, tools } = this.#options
-    const { toolName } = part
+    const { emit, messageId } = this.#options
+    const tools = this.#tools
+    const toolName = part.providerExecuted ? part.toolName : toToolName(part.toolName)
+    const tool = toolNamed(tools, toolName)
     const started: StartedCall = {
       messageId,
       partId: String(this.#shown++),
       toolCallId: this.#newCallId(part.id),
       toolName,
-      ...(part.dynamic || !Object.hasOwn(tools, toolName) ? { dynamic: true } : undefined),
+      ...(part.dynamic || !tool || tool.type === 'dynamic' ? { dynamic: true } : undefined),
       ...optional({ title: part.title }),
       ...(part.providerExecuted ? { providerExecuted: true } : undefined),
     }
@@ -232,11 +277,11 @@ export class Answer {
   }
 
   async #completeCall(call: LanguageModelV4ToolCall) {
-    const { emit, messageId, tools } = this.#options
+    const { emit, messageId } = this.#options
     const writing = this.#writing.get(call.toolCallId)
     this.#writing.delete(call.toolCallId)
     const partId = writing?.started.partId ?? String(this.#shown++)
-    const part = await parseCall(call, writing?.started.toolCallId ?? this.#newCallId(call.toolCallId), tools)
+    const part = await parseCall(call, writing?.started.toolCallId ?? this.#newCallId(call.toolCallId), this.#tools)
     if (writing) this.parts[writing.index] = part
     else this.#push(part, partId)
     emit('tool-call-completed', completed(part, messageId, partId))
@@ -256,7 +301,7 @@ export class Answer {
     const toolCallId = this.#callIds.get(result.toolCallId) ?? result.toolCallId
     const output = toJson(result.result)
     if (result.isError) return this.#addResult(result, toolCallId, output, { type: 'error-json', value: output })
-    const tool = Object.hasOwn(tools, result.toolName) ? tools[result.toolName] : undefined
+    const tool = toolNamed(tools, result.toolName)
     if (!tool?.toModelOutput) return this.#addResult(result, toolCallId, output, modelOutputOf(output))
     const call = this.parts.find((part) => part.type === 'tool-call' && part.toolCallId === toolCallId)
     const input = call?.type === 'tool-call' ? call.input : undefined
@@ -273,6 +318,7 @@ export class Answer {
       output,
       ...(result.isError ? { isError: true } : undefined),
       modelOutput,
+      ...(this.#options.isUntrusted?.(result.toolName) ? { untrusted: true as const } : undefined),
       ...metadata(result),
     }
     const earlier = this.parts.findIndex((other) => other.type === 'tool-result' && other.toolCallId === toolCallId)

@@ -2,6 +2,7 @@ import type { LanguageModelV4StreamPart } from '@ai-sdk/provider'
 import type { ModelTimeout } from '../agent/define-agent.ts'
 import { AgentError, messageOf } from '../errors.ts'
 import { macrotask } from '../events/macrotask.ts'
+import { longestDelay } from '../events/sleep.ts'
 import type { Answer } from './answer.ts'
 import { toModelError } from './model-error.ts'
 
@@ -17,6 +18,8 @@ export interface ModelCall {
   readonly signal: AbortSignal
   /** What must not show in an error. */
   readonly credentials?: unknown
+  /** Unix time in milliseconds. */
+  readonly now: () => number
   /** Hears every part before the answer does. */
   readonly onPart?: (part: LanguageModelV4StreamPart) => void
 }
@@ -39,7 +42,7 @@ export async function callModel(call: ModelCall): Promise<void> {
     checkFinish(answer)
   } catch (error) {
     signal.throwIfAborted()
-    throw watch.expired ?? toModelError(error, call.credentials)
+    throw watch.expired ?? toModelError(error, call.credentials, call.now())
   } finally {
     watch.end()
   }
@@ -99,10 +102,12 @@ function checkFinish({ finishReason }: Answer) {
   if (finishReason === 'error') throw new AgentError('model-failed', 'The model ended its answer with an error.')
 }
 
-const defaults = { firstPart: 60_000, betweenParts: 60_000, total: Number.POSITIVE_INFINITY } satisfies ModelTimeout
-
-/** The longest delay that timers know; more would fire at once. */
-const longest = 2 ** 31 - 1
+/** Milliseconds that a model has by default. */
+export const modelTimeouts = {
+  firstPart: 60_000,
+  betweenParts: 60_000,
+  total: Number.POSITIVE_INFINITY,
+} satisfies ModelTimeout
 
 /** Aborts a call whose model is silent for too long, or that the run gave up; and stops waiting for what ignores the abort. */
 class Watch {
@@ -119,7 +124,7 @@ class Watch {
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(timeout: ModelTimeout | undefined, outer: AbortSignal) {
-    this.#limits = { ...defaults, ...timeout }
+    this.#limits = { ...modelTimeouts, ...timeout }
     this.signal = this.#controller.signal
     this.#outer = outer
     this.#onAbort = () => this.#controller.abort(outer.reason)
@@ -161,7 +166,8 @@ class Watch {
     if (!next) return
     const left = next.since + next.limit - now
     if (left > 0) {
-      if (left < Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#check, Math.min(Math.ceil(left), longest))
+      if (left < Number.POSITIVE_INFINITY)
+        this.#timer = setTimeout(this.#check, Math.min(Math.ceil(left), longestDelay))
       return
     }
     this.expired = new AgentError('model-timeout', `The model ${next.what} within ${next.limit} ms (modelTimeout).`)

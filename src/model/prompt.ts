@@ -8,6 +8,7 @@ import type {
   ToolMessageRecord,
   UserMessageRecord,
 } from '../sessions/records.ts'
+import { toldOutput, toldProviderOutput } from '../tools/untrusted.ts'
 import { fileData, promptContent } from './file-data.ts'
 
 type Content<Role> = Extract<LanguageModelV4Message, { role: Role }>['content'][number] & object
@@ -62,7 +63,11 @@ function toMessage(record: MessageRecord): LanguageModelV4Message | null {
 
 const userContent = (record: UserMessageRecord) =>
   record.parts.flatMap((part): Content<'user'>[] =>
-    part.type === 'text' ? [{ type: 'text', text: part.text, ...options(part) }] : [],
+    part.type === 'text'
+      ? [{ type: 'text', text: part.text, ...options(part) }]
+      : part.type === 'file'
+        ? [filePart(part)]
+        : [],
   )
 
 /** One part of an answer, or none for what no provider expects back: sources, empty texts that carry nothing. */
@@ -77,7 +82,7 @@ function assistantContent(part: PartRecord, { status }: AssistantMessageRecord):
     case 'custom':
       return [{ type: 'custom', kind: part.kind, ...options(part) }]
     case 'file':
-      return [{ type: 'file', data: fileData(part.url), mediaType: part.mediaType, ...options(part) }]
+      return [filePart(part)]
     case 'reasoning-file':
       return [{ type: 'reasoning-file', data: fileData(part.url), mediaType: part.mediaType, ...options(part) }]
     case 'tool-call': {
@@ -101,7 +106,7 @@ function assistantContent(part: PartRecord, { status }: AssistantMessageRecord):
           type: 'tool-result',
           toolCallId: part.toolCallId,
           toolName: part.toolName,
-          output: promptOutput(part.modelOutput),
+          output: promptOutput(toldProviderOutput(part)),
           ...options(part),
         },
       ]
@@ -110,13 +115,22 @@ function assistantContent(part: PartRecord, { status }: AssistantMessageRecord):
   }
 }
 
+/** One whose bytes are stored apart stands as its URL until it is filled in. */
+const filePart = (part: Extract<PartRecord, { type: 'file' | 'reasoning-file' }>) => ({
+  type: 'file' as const,
+  data: fileData(part.url),
+  mediaType: part.mediaType,
+  ...(part.filename === undefined ? undefined : { filename: part.filename }),
+  ...options(part),
+})
+
 const toolContent = (record: ToolMessageRecord) =>
   record.results.map(
     (result): Content<'tool'> => ({
       type: 'tool-result',
       toolCallId: result.toolCallId,
       toolName: result.toolName,
-      output: promptOutput(result.modelOutput),
+      output: promptOutput(toldOutput(result)),
       ...options(result),
     }),
   )

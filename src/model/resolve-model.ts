@@ -33,9 +33,13 @@ async function callModelFunction(make: Extract<Model, (...args: never[]) => unkn
   try {
     return await make({ credentials })
   } catch (error) {
+    if (isOfNetwork(error)) throw error
     throw error instanceof AgentError ? error : new AgentError('model-failed', redact(messageOf(error), credentials))
   }
 }
+
+/** Browsers tell of a chunk or a token that can't be fetched with a bare TypeError; so does a mistake, in other words. */
+const isOfNetwork = (error: unknown) => error instanceof TypeError && /fetch|import|load/i.test(error.message)
 
 export function checkSpecification(model: unknown): asserts model is LanguageModelV4 {
   const version =

@@ -209,6 +209,7 @@ const isEvent = (item: ToPage): item is AnyEvent => !item.kind.startsWith('@')
 /** Live events that say of a session what no other event repeats. They are few. */
 const kept: ReadonlySet<string> = new Set([
   'run-released',
+  'owner-changed',
   'input-queued',
   'input-withdrawn',
   'session-created',

@@ -9,9 +9,18 @@ export const toWireItem = (item: ToPage): ToPage =>
 export const fromWireItem = (item: ToPage): ToPage =>
   convert(item, (error) => (error instanceof AgentError ? error : fromWire(error as WireError)))
 
+/** Kinds of events that tell of an error, or may. */
+const telling = new Set([
+  'run-failed',
+  'run-released',
+  'run-stopped',
+  'model-retried',
+  'model-switched',
+  'delegation-refused',
+])
+
 function convert(item: ToPage, change: (error: unknown) => unknown): ToPage {
-  if (item.kind === 'run-failed' || item.kind === 'run-released')
-    return { ...item, error: change(item.error) } as ToPage
+  if (telling.has(item.kind) && 'error' in item && item.error) return { ...item, error: change(item.error) } as ToPage
   if (item.kind !== '@joined') return item
   const { snapshot } = item
   return {

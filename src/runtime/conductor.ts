@@ -1,26 +1,27 @@
-import type { AgentDefinition } from '../agent/define-agent.ts'
-import { AgentError, toAgentError } from '../errors.ts'
-import { type InboxItem, type MessageRecord, noUsage, type RunRecord, type SessionRecord } from '../sessions/records.ts'
-import type { Claim, SessionState } from '../sessions/store.ts'
-import { needsSomebody } from '../tools/run-tools.ts'
-import { agentNamed } from './agents.ts'
-import { closingLeftCalls, endRun, releaseReason } from './end-run.ts'
+import { AgentError, storeCodes, toAgentError } from '../errors.ts'
+import { noUsage } from '../sessions/records.ts'
+import type { Claim } from '../sessions/store.ts'
+import { releaseReason } from './end-run.ts'
 import type { Environment } from './environment.ts'
-import { applyInbox } from './inbox.ts'
+import { applyInbox, hearEnd } from './inbox.ts'
 import { tellInput } from './input-events.ts'
-import type { LiveSession } from './live-session.ts'
-import { Run } from './run.ts'
-import { park, runLoop } from './run-loop.ts'
-import type { Settlements } from './settlements.ts'
-import { messageBase } from './turn.ts'
-
-type InputItem = Extract<InboxItem, { type: 'input' }>
+import type { LiveSession, TakeOver } from './live-session.ts'
+import { isResumeOf } from './resume.ts'
+import { findInput } from './rewind.ts'
+import type { Run } from './run.ts'
+import { SessionSteps, type Stranded } from './session-steps.ts'
+import { messagesOf, type Settlements } from './settlements.ts'
 
 interface ConductorOptions {
   readonly onIdle: () => void
   readonly follow: (live: LiveSession) => Promise<void>
   /** Whether the run's input is still being written: the session is nudged once it is. */
   readonly isStarting: (runId: string) => boolean
+  /** Whether another run has been asked to start it. */
+  readonly isRequested: (runId: string) => boolean
+  /** The session is advanced here from now on. */
+  readonly claimed: (live: LiveSession, claim: Claim) => void
+  readonly stranded: Stranded
 }
 
 /**
@@ -32,26 +33,38 @@ export class Conductor {
   readonly #settlements: Settlements
   readonly #closing = new AbortController()
   readonly #driven = new Set<LiveSession>()
+  readonly #steps: SessionSteps
   readonly #onIdle: () => void
   readonly #follow: (live: LiveSession) => Promise<void>
-  readonly #isStarting: (runId: string) => boolean
+  readonly #isStarting: ConductorOptions['isStarting']
+  readonly #isRequested: ConductorOptions['isRequested']
+  readonly #claimed: ConductorOptions['claimed']
+  readonly #stranded: ConductorOptions['stranded']
 
-  constructor(env: Environment, settlements: Settlements, { onIdle, follow, isStarting }: ConductorOptions) {
+  constructor(
+    env: Environment,
+    settlements: Settlements,
+    { onIdle, follow, isStarting, isRequested, claimed, stranded }: ConductorOptions,
+  ) {
+    this.#claimed = claimed
+    this.#stranded = stranded
     this.#onIdle = onIdle
     this.#follow = follow
     this.#isStarting = isStarting
+    this.#isRequested = isRequested
     this.#env = env
     this.#settlements = settlements
+    const settle = (run: Run) => this.#settle(run)
+    this.#steps = new SessionSteps({ env, follow, stranded, settle, closing: this.#closing.signal })
   }
 
   /** Something was said to the session, or what it waited for may be there. */
   nudge(live: LiveSession): void {
     live.inboxChanged = true
-    if (live.run)
-      applyInbox(live.run).catch((error) => live.run?.end({ kind: 'run-failed', error: toAgentError(error) }))
+    if (live.run) this.#hear(live.run)
     if (live.driving) return
     live.driving = this.#drive(live)
-      .catch((error) => this.#refuse(live, error))
+      .catch((error) => this.#failed(live, error))
       .finally(() => {
         live.driving = undefined
         // Said between the last look into the inbox and now.
@@ -59,6 +72,21 @@ export class Conductor {
         else this.#idle(live)
       })
     this.#driven.add(live)
+  }
+
+  #hear(run: Run) {
+    // What ends the run doesn't wait for what is being applied.
+    if (run.hearing > 0) hearEnd(run).catch(() => {})
+    applyInbox(run).catch((thrown) => {
+      const error = toAgentError(thrown)
+      if (storeCodes.has(error.code)) run.leave(error)
+      else run.end({ kind: 'run-failed', error })
+    })
+  }
+
+  /** Aborts when the runtime is closed. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
   }
 
   async whenIdle(): Promise<void> {
@@ -76,20 +104,65 @@ export class Conductor {
     this.#onIdle()
   }
 
+  /** A person takes the session from an owner that doesn't answer. Resolves once it is this runtime's. */
+  takeOver(live: LiveSession): Promise<void> {
+    if (live.owned) return Promise.resolve()
+    live.takeOver ??= newTakeOver()
+    live.waiting?.abort(new AgentError('aborted', 'The session is taken over.'))
+    void Promise.resolve(live.driving).then(() => this.nudge(live))
+    return live.takeOver.promise
+  }
+
   async #drive(live: LiveSession) {
-    const claim = await this.#env.store.claim(live.id, { signal: this.#closing.signal })
+    const claim = await this.#claim(live)
     if (!claim) return
+    // It was free after all.
+    live.takeOver?.resolve()
     const leave = () => live.run?.leave(this.#closing.signal.reason)
     this.#closing.signal.addEventListener('abort', leave)
     live.owned = true
+    this.#claimed(live, claim)
     try {
-      while (await this.#step(live, claim));
-      await this.#settleOthers(live)
+      while (!claim.lost.aborted && (await this.#steps.next(live, claim)));
+      if (!claim.lost.aborted) await this.#settleOthers(live)
     } finally {
       this.#closing.signal.removeEventListener('abort', leave)
       live.run = undefined
       live.owned = false
+      live.takeOver = undefined
       claim.release()
+      // Whoever took it has perhaps committed already, and has what is left in the inbox.
+      if (claim.lost.aborted) {
+        live.inboxChanged = true
+        live.exclusive(() => this.#follow(live)).catch(() => {})
+      }
+    }
+  }
+
+  /** Waits for the lock; `undefined` where the waiting was ended. */
+  async #claim(live: LiveSession): Promise<Claim | undefined> {
+    const { store } = this.#env
+    if (live.takeOver) return this.#steal(live, live.takeOver)
+    const waiting = new AbortController()
+    live.waiting = waiting
+    const signal = AbortSignal.any([this.#closing.signal, waiting.signal])
+    try {
+      return await store.claim(live.id, { signal })
+    } catch (error) {
+      if (waiting.signal.aborted) return undefined
+      throw error
+    } finally {
+      live.waiting = undefined
+    }
+  }
+
+  async #steal(live: LiveSession, asked: TakeOver): Promise<Claim | undefined> {
+    try {
+      return await this.#env.store.claim(live.id, { steal: true })
+    } catch (error) {
+      live.takeOver = undefined
+      asked.reject(error)
+      throw error
     }
   }
 
@@ -97,16 +170,36 @@ export class Conductor {
   async #settleOthers(live: LiveSession) {
     const { store } = this.#env
     for (const runId of this.#settlements.runsOf(live.id)) {
-      const record = await store.readRun(runId)
-      if (record?.endedAt !== undefined) {
-        this.#settlements.settle(record, await store.readMessages(live.id, { from: record.firstIndex }))
-      } else if (!record && !this.#isStarting(runId)) {
+      if (await store.readRun(runId)) await this.#settleEnded(live, runId)
+      else if (!this.#isStarting(runId) && !this.#isRequested(runId)) {
         const inbox = await store.readInbox(live.id)
         if (inbox.some((item) => item.type === 'input' && item.runId === runId)) continue
+        const heardBy = this.#settlements.steers(runId) ? await findInput(store, live.id, runId) : undefined
+        if (heardBy) {
+          this.#settlements.move(runId, heardBy.runId)
+          await this.#settleEnded(live, heardBy.runId)
+          continue
+        }
         tellInput(this.#env, live, 'input-withdrawn', { runId }, { inputId: runId })
         this.#settlements.reject(runId, new AgentError('aborted', 'The input was withdrawn before its run began.'))
       }
     }
+  }
+
+  async #settleEnded(live: LiveSession, runId: string) {
+    const { store } = this.#env
+    const record = await store.readRun(runId)
+    if (record?.endedAt === undefined) return
+    // It goes on as soon as that is heard.
+    if ((await store.readInbox(live.id)).some((item) => isResumeOf(item, record))) return
+    this.#settlements.settle(record, await messagesOf(store, record))
+  }
+
+  /** Whoever lost the lock before he had it right waits for it again. */
+  #failed(live: LiveSession, error: unknown) {
+    const lost = error instanceof AgentError && error.code === 'ownership-lost'
+    if (!lost || this.#closing.signal.aborted) return this.#refuse(live, error)
+    live.inboxChanged = true
   }
 
   /**
@@ -119,6 +212,7 @@ export class Conductor {
     if (this.#closing.signal.aborted) return this.#settlements.refuse(live.id, error)
     for (const runId of this.#settlements.runsOf(live.id)) {
       if (this.#isStarting(runId)) continue
+      await this.#env.store.withdraw(live.id, runId, 'resume').catch(() => {})
       const withdrawn = await this.#env.store.withdraw(live.id, runId).catch(() => undefined)
       if (withdrawn) {
         tellInput(this.#env, live, 'input-withdrawn', { runId }, { inputId: runId })
@@ -130,241 +224,34 @@ export class Conductor {
     }
   }
 
-  /** The next thing to do in a session; false where there is none. */
-  async #step(live: LiveSession, claim: Claim): Promise<boolean> {
-    this.#closing.signal.throwIfAborted()
-    live.inboxChanged = false
-    const state = await this.#env.store.readSession(live.id, { messages: 0 })
-    // What the owner before committed is told before anything of ours.
-    if (state && state.session.seq !== live.seq) await live.exclusive(() => this.#follow(live))
-    const inbox = state?.inbox ?? (await this.#env.store.readInbox(live.id))
-    const input = inbox.find((item): item is InputItem => item.type === 'input')
-    const active = state?.run && state.run.endedAt === undefined ? state.run : undefined
-    if (state && active?.status === 'waiting') return this.#goOn(live, claim, state, active)
-    if (state && active) return this.#endInterrupted(live, claim, state, active, inbox)
-    if (!input) return this.#discard(live, claim, state, inbox)
-    return this.#start(live, claim, input)
-  }
-
-  /** A run that waited: goes on where something has come that it waited for. */
-  async #goOn(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<boolean> {
-    const run = await this.#load(live, claim, state, record)
-    let { size } = run.calls
-    live.run = run
-    live.inboxChanged = true
-    await hearOut(run)
-    while (!run.ending && !canGoOn(run)) {
-      if (run.calls.size === size) {
-        live.run = undefined
-        return false
-      }
-      // One of several answers came: listeners saw its call carried out, and the run waits again.
-      size = run.calls.size
-      await park(run, record.waitingFor ?? 'tool-results')
-      await hearOut(run)
-    }
-    await this.#advance(run)
-    return run.over
-  }
-
-  /** A run whose owner died: what was said to it ends it, and so does a new input; else it is left for a person to see. */
-  async #endInterrupted(
-    live: LiveSession,
-    claim: Claim,
-    state: SessionState,
-    record: RunRecord,
-    inbox: readonly InboxItem[],
-  ) {
-    const said = inbox.find(({ type, runId }) => type === 'input' || (runId === record.runId && type !== 'tool-output'))
-    if (!said) return false
-    const run = await this.#load(live, claim, state, record)
-    live.run = run
-    live.inboxChanged = true
-    await hearOut(run)
-    this.#closing.signal.throwIfAborted()
-    await endRun(run, run.ending ?? { kind: 'run-cancelled', reason: 'superseded' })
-    live.run = undefined
-    this.#settle(run)
-    return true
-  }
-
-  async #start(live: LiveSession, claim: Claim, item: InputItem): Promise<boolean> {
-    const env = this.#env
-    const state = await env.store.readSession(live.id, { messages: 0 })
-    const { request, runId } = item
-    const agent = this.#agent(request.agent ?? state?.session.agent)
-    const at = env.now()
-    const session: SessionRecord = state?.session ?? newSession(live.id, agent.name, request.input, at)
-    const history = await this.#history(live, session)
-    const record: RunRecord = {
-      v: 1,
-      runId,
-      sessionId: live.id,
-      agent: agent.name,
-      status: 'running',
-      request,
-      ...(item.pageId === undefined ? undefined : { pageId: item.pageId }),
-      turns: 0,
-      usage: noUsage,
-      startedAt: at,
-      firstIndex: history.length,
-    }
-    const run = new Run({
-      env,
-      agent,
-      live,
-      claim,
-      record,
-      session: { ...session, agent: agent.name },
-      history,
-      calls: [],
-    })
-    const { input, model, metadata } = request
-    const left = closingLeftCalls(run)
-    const message = {
-      ...messageBase(run, left.messages.length),
-      role: 'user' as const,
-      parts: [{ type: 'text' as const, text: input }],
-    }
-    live.run = run
-    try {
-      await run.commit({
-        messages: [...left.messages, message],
-        events: [
-          {
-            kind: 'run-started',
-            input,
-            ...(model === undefined ? undefined : { model }),
-            ...(metadata === undefined ? undefined : { metadata }),
-          },
-          ...left.events,
-          { kind: 'input-delivered', inputId: runId, input, mode: 'queue' },
-          { kind: 'user-message-committed', index: message.index },
-        ],
-        applied: [item.n],
-        run: { firstIndex: message.index },
-      })
-    } catch (error) {
-      live.run = undefined
-      // It was withdrawn in the last moment.
-      if (error instanceof AgentError && error.code === 'aborted') return true
-      throw error
-    }
-    await this.#advance(run)
-    return true
-  }
-
-  /** Runs the loop until the run is over, or waits for what isn't there. */
-  async #advance(run: Run) {
-    this.#closing.signal.throwIfAborted()
-    const { live } = run
-    live.run = run
-    do {
-      run.record = { ...run.record, status: 'running', waitingFor: undefined }
-      await runLoop(run)
-      await hearOut(run)
-    } while (!run.over && live.run && (run.ending || canGoOn(run)))
-    live.history = { commitId: run.session.commitId, messages: run.history }
-    if (run.over || !live.run) this.#settle(run)
-    live.run = undefined
-  }
-
   #settle(run: Run) {
     const { record, history, released } = run
     if (run.over) return this.#settlements.settle(record, history)
-    this.#settlements.reject(
-      record.runId,
-      released ?? new AgentError('ownership-lost', 'Another runtime owns the session now.'),
-    )
+    const error = released ?? new AgentError('ownership-lost', 'Another runtime owns the session now.')
+    if (error.code === 'ownership-lost') return this.#followStored(run, error)
+    // Whoever closes leaves the run to the others.
+    if (error.code !== 'closed') this.#stranded.add(run.live)
+    this.#settlements.reject(record.runId, error)
   }
 
-  /** Deletes what was said to runs that have ended meanwhile. */
-  async #discard(
-    live: LiveSession,
-    claim: Claim,
-    state: SessionState | undefined,
-    inbox: readonly InboxItem[],
-  ): Promise<boolean> {
-    if (!state?.run || inbox.length === 0) return false
-    const run = await this.#load(live, claim, state, state.run)
-    await run.commit({ applied: inbox.map(({ n }) => n) })
-    return false
-  }
-
-  async #load(live: LiveSession, claim: Claim, state: SessionState, record: RunRecord): Promise<Run> {
-    const env = this.#env
-    const history = await this.#history(live, state.session)
-    return new Run({
-      env,
-      agent: this.#agent(record.agent),
-      live,
-      claim,
-      record,
-      session: state.session,
-      history,
-      // A session's state has no more than 500 of them.
-      calls: await env.store.readCalls(record.runId),
-    })
-  }
-
-  /** The agent, or a stand-in for one that the code no longer has: open calls can still be closed, and a turn fails by name. */
-  #agent(name: string | undefined): AgentDefinition {
-    const { agents } = this.#env
-    const known = name === undefined ? agentNamed(agents, name) : agents.get(name)
-    return known ?? { name: name ?? '', model: () => agentNamed(agents, name).model as never }
-  }
-
-  async #history(live: LiveSession, session: SessionRecord): Promise<MessageRecord[]> {
-    if (live.history?.commitId === session.commitId) return live.history.messages
-    const messages: MessageRecord[] = []
-    while (messages.length < session.messageCount) {
-      const from = messages.length
-      const page = await this.#env.store.readMessages(live.id, {
-        from,
-        before: Math.min(from + 500, session.messageCount),
+  /** Another runtime goes on with the run: those who wait for its end wait for what that comes to. */
+  #followStored({ record: { runId }, live }: Run, error: AgentError) {
+    this.#env.store
+      .readRun(runId)
+      .then((stored) => {
+        if (!stored) this.#settlements.reject(runId, error)
+        else if (stored.endedAt !== undefined) this.nudge(live)
       })
-      if (page.length === 0)
-        throw new AgentError('storage-lost', `Messages of the session "${live.id}" are missing from the store.`)
-      messages.push(...page)
-    }
-    return messages
+      .catch(() => this.#settlements.reject(runId, error))
   }
 }
 
-/** Applies what is said to a run until nobody says anything more: what comes later finds that it isn't advanced. */
-async function hearOut(run: Run): Promise<void> {
-  for (let heard: unknown; !run.over && run.live.run && heard !== run.applying; ) {
-    const task = applyInbox(run)
-    heard = run.applying
-    await task.catch((error) => {
-      // Ended in the midst of it: that is to be written down.
-      if (!run.ending) throw error
-    })
-  }
+function newTakeOver(): TakeOver {
+  let resolve = () => {}
+  let reject: TakeOver['reject'] = () => {}
+  const promise = new Promise<void>((done, failed) => {
+    resolve = done
+    reject = failed
+  })
+  return { promise, resolve, reject }
 }
-
-/** Whether no call waits for somebody, or some other can be started. */
-function canGoOn(run: Run): boolean {
-  const waiting = run.openCalls.filter((call) => needsSomebody(run, call))
-  const open = run.openCalls.filter(
-    ({ toolCallId, invalid }) => !run.calls.has(toolCallId) && !run.refused.has(toolCallId) && invalid === undefined,
-  )
-  return waiting.length === 0 || open.length > waiting.length
-}
-
-const newSession = (id: string, agent: string, input: string, at: number): SessionRecord => ({
-  v: 1,
-  id,
-  createdAt: at,
-  updatedAt: at,
-  messageCount: 0,
-  turn: 0,
-  seq: 0,
-  commitId: '',
-  title: titleOf(input),
-  agent,
-  usage: noUsage,
-})
-
-/** The first 60 characters, no surrogate pair parted. */
-const titleOf = (input: string) => [...input.trim().replace(/\s+/g, ' ').slice(0, 240)].slice(0, 60).join('')

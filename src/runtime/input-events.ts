@@ -13,7 +13,7 @@ interface Input {
 export function tellInput(
   env: Environment,
   live: LiveSession,
-  kind: 'input-queued' | 'input-withdrawn' | 'run-failed' | 'run-released',
+  kind: 'input-queued' | 'input-withdrawn' | 'run-failed' | 'run-released' | 'custom',
   { runId, agent }: Input,
   payload: object,
   state?: SessionState,

@@ -4,6 +4,7 @@ import { partKey, type Refill, type Skipped } from '../protocol/outbox.ts'
 import { deliver } from '../sessions/deliver.ts'
 import type { Engine } from './engine.ts'
 import { openEvents } from './open-events.ts'
+import { type BrokenOff, restOf } from './rest-of-message.ts'
 
 /** Bytes that are told again at once; the rest follows when the page has taken them. */
 const atOnce = 512 * 1024
@@ -19,8 +20,7 @@ export async function refill(
   wants: (event: AnyEvent) => boolean,
   resume: Parameters<Refill>[2],
 ) {
-  const live = engine.live(sessionId)
-  live.listeners++
+  const live = engine.hold(sessionId)
   const events: AnyEvent[] = []
   let size = 0
   const tell = (event: AnyEvent | undefined) => {
@@ -56,22 +56,6 @@ export async function refill(
     resume(events)
   }
   await live.exclusive(readOn).finally(() => engine.release(live))
-}
-
-type BrokenOff = (key: string) => number | undefined
-
-/** The texts of a committed message from where their telling broke off, each as one delta. */
-function restOf(event: Extract<AnyEvent, { kind: 'assistant-message-committed' }>, brokenOff: BrokenOff) {
-  const { message, kind: _, ...envelope } = event
-  return message.parts.flatMap((part, index) => {
-    const partId = String(index)
-    const key = partKey(message.id, partId)
-    const start = brokenOff(key)
-    if (start === undefined || (part.type !== 'text' && part.type !== 'reasoning') || start >= part.text.length)
-      return []
-    const rest = { kind: `${part.type}-delta`, messageId: message.id, partId, start, delta: part.text.slice(start) }
-    return [{ key, delta: { ...envelope, seq: envelope.seq - 1, ...rest } as AnyEvent }]
-  })
 }
 
 /** What of an open message's event the page was not told. */

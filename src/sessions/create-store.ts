@@ -1,14 +1,38 @@
 import { AgentError, report, toAgentError } from '../errors.ts'
+import { newId } from '../new-id.ts'
 import { commit } from './commit.ts'
+import { abandonSession, addToSession, beginSession, finishSession, stepsOf, taken } from './create-session.ts'
 import type { Database, Durability, Work } from './database.ts'
 import { markDeleted, sweepDeleted } from './delete-session.ts'
-import { say, withdraw } from './inbox.ts'
-import { keys, type Place, ranges } from './keys.ts'
+import { inParts, visible } from './hidden.ts'
+import { say, wasHeard, withdraw } from './inbox.ts'
+import { keys, type Place, placeOf as placeOfSession, type Question, ranges } from './keys.ts'
 import { closedError, type Lock, type Ownership } from './ownership.ts'
-import { isOrphan, listedPerRead, maxRecords, readEvents, readListed, readRun, readSession } from './read.ts'
-import type { CallRecord, InboxItem, MessageRecord, RunRecord } from './records.ts'
+import {
+  isOrphan,
+  listedPerRead,
+  maxRecords,
+  readApprovals,
+  readEvents,
+  readListed,
+  readRun,
+  readSession,
+  readSpans,
+} from './read.ts'
+import type {
+  ApprovalRecord,
+  AuditRecord,
+  CallRecord,
+  ChildRecord,
+  GrantRecord,
+  InboxItem,
+  MessageRecord,
+  RunRecord,
+} from './records.ts'
 import type { Store, StoreChange } from './store.ts'
 
+/** Milliseconds that a new session waits for somebody who is about to make one of the same id. */
+const makingPatience = 5000
 /** Ends of pages of the list that are remembered. */
 const maxPlaces = 1000
 
@@ -59,8 +83,18 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
     }
   }
 
+  /** Gives up what others had begun to write whole and left in the midst of it. */
+  const abandonLeft = async () => {
+    for (const { sessionId } of await read((tx) => tx.getAll(ranges.making, maxRecords))) {
+      const lock = await ownership.lock(sessionId, { ifAvailable: true })
+      if (!lock) continue
+      await write((tx) => abandonSession(tx, sessionId)).finally(lock.release)
+    }
+  }
+
   /** Finishes every deletion, also one whose page died on the way. */
   const sweep = async () => {
+    await abandonLeft()
     for (;;) {
       const sessionIds = await read((tx) => tx.getAll(ranges.deleted, maxRecords))
       if (sessionIds.length === 0) return
@@ -77,7 +111,7 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
     const place = places.get(sessionId)
     if (place) return place
     const session = await read((tx) => tx.get(keys.session(sessionId)))
-    if (session) return { sessionId, updatedAt: session.updatedAt }
+    if (session) return placeOfSession(session).place
     throw new AgentError(
       'unknown-session',
       `No session ${JSON.stringify(sessionId)} to list on from: list without \`before\``,
@@ -92,10 +126,29 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
     }
   }
 
+  const readChildren = (parentRunId: string) =>
+    readPages<ChildRecord>((last, count) => read((tx) => tx.getAll(ranges.children(parentRunId, last), count)))
+
+  const deleteSession = async (sessionId: string): Promise<void> => {
+    // Those under it first: nobody would find them any more. One that has not begun is known to its parent's run alone.
+    const session = await read((tx) => tx.get(keys.session(sessionId)))
+    const children = session?.run ? await readChildren(session.run.runId) : []
+    for (const child of children) if (child.sessionId !== sessionId) await deleteSession(child.sessionId)
+    for (;;) {
+      const [under] = await read((tx) => tx.getAll(ranges.under(sessionId), 1))
+      if (!under) break
+      await deleteSession(under.sessionId)
+    }
+    const told = await write((tx) => markDeleted(tx, sessionId, now()))
+    announce({ type: 'deleted', sessionId })
+    for (const changed of told) announce({ type: 'said', sessionId: changed })
+    await sweep()
+  }
+
   return {
-    async claim(sessionId, { signal, ifAvailable } = {}) {
+    async claim(sessionId, { signal, ifAvailable, steal } = {}) {
       if (closed) throw closedError()
-      const lock = await ownership.lock(sessionId, { signal, ifAvailable })
+      const lock = await ownership.lock(sessionId, { signal, ifAvailable, steal })
       if (!lock) return undefined
       try {
         const epoch = await takeOver(sessionId, lock)
@@ -113,37 +166,67 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
       }
     },
 
+    async whenFree(sessionId, { signal } = {}) {
+      if (closed) throw closedError()
+      await ownership.whenFree(sessionId, { signal })
+    },
+
+    isFree: (sessionId) =>
+      closed ? Promise.reject(closedError()) : ownership.whenFree(sessionId, { ifAvailable: true }),
+
+    async saveDraft(sessionId, draft) {
+      await write(async (tx) => {
+        const owner = await tx.get(keys.owner(sessionId))
+        if (owner?.epoch === draft.epoch) tx.put(keys.draft(sessionId), draft)
+      })
+    },
+
+    async saveLate(sessionId, { epoch, runId, toolCallId, result }) {
+      await write(async (tx) => {
+        const at = keys.call(runId, toolCallId)
+        const [owner, row] = await Promise.all([tx.get(keys.owner(sessionId)), tx.get(at)])
+        if (owner?.epoch === epoch && row) tx.put(at, { ...row, late: result })
+      })
+    },
+
     async commit(change) {
       const committed = await write((tx) => commit(tx, change), change.durability)
-      const status = change.session.run?.status
-      const { seq } = committed
-      announce({ type: 'committed', sessionId: change.sessionId, seq, ...(status && { status }) })
+      const { status, wakeAt } = change.session.run ?? {}
+      const { seq, heldUp } = committed
+      if (heldUp) return committed
+      announce({
+        type: 'committed',
+        sessionId: change.sessionId,
+        seq,
+        ...(status && { status }),
+        ...(wakeAt && { wakeAt }),
+      })
+      const { tells = [] } = change
+      // What can't be said to a session that is gone comes back.
+      const told = [...tells, ...(tells.some(({ said }) => said.type === 'resume') ? [change] : [])]
+      for (const sessionId of new Set(told.map((one) => one.sessionId))) announce({ type: 'said', sessionId })
       return committed
     },
 
-    async say(sessionId, runId, said) {
+    async say(sessionId, runId, said, blobs = []) {
       const at = now()
-      let earlier: number | undefined
-      const item = await write(async (tx) => {
-        const written = await say(tx, { sessionId, runId, at, said, earlier })
-        earlier = written.n
-        return written
-      })
-      announce({ type: 'said', sessionId })
+      const id = newId()
+      const item = await write((tx) => say(tx, { id, sessionId, runId, at, said, blobs }))
+      if (item) announce({ type: 'said', sessionId })
       return item
     },
 
-    async withdraw(sessionId, runId) {
-      let found = false
+    async withdraw(sessionId, id, type = 'input') {
+      let told: readonly string[] | undefined
       const withdrawn = await write(async (tx) => {
-        if (await withdraw(tx, sessionId, runId)) {
-          found = true
-          return true
-        }
+        const now = await withdraw(tx, sessionId, id, type)
+        told = now ?? told
+        if (now) return true
         // It was there before the connection was lost: either that transaction removed it, or an owner applied it since.
-        return found && !(await tx.get(keys.run(runId)))
+        return told !== undefined && (type === 'resume' || !(await wasHeard(tx, sessionId, id)))
       })
-      if (withdrawn) announce({ type: 'said', sessionId })
+      for (const changed of withdrawn ? [sessionId, ...(told ?? [])] : [])
+        announce({ type: 'said', sessionId: changed })
       return withdrawn
     },
 
@@ -151,6 +234,8 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
       readPages<InboxItem>((last) =>
         read((tx) => tx.getAll(ranges.inbox(sessionId, last ? last.n + 1 : 0), maxRecords)),
       ),
+
+    readSettings: (sessionId) => read((tx) => tx.get(keys.settings(sessionId))),
 
     async changeSettings(sessionId, change) {
       await write(async (tx) => {
@@ -160,32 +245,78 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
       announce({ type: 'settings', sessionId })
     },
 
-    async deleteSession(sessionId) {
-      await write((tx) => markDeleted(tx, sessionId))
-      announce({ type: 'deleted', sessionId })
-      await sweep()
+    async createSession(made) {
+      if (closed) throw closedError()
+      const { id } = made.session
+      const token = newId()
+      if (await read((tx) => tx.get(keys.session(id)))) throw taken(id)
+      const lock = await ownership.lock(id, { signal: AbortSignal.timeout(makingPatience) }).catch((error) => {
+        throw error instanceof AgentError ? error : taken(id)
+      })
+      if (!lock) throw taken(id)
+      try {
+        await write((tx) => beginSession(tx, id, token))
+        for (const step of stepsOf(made)) await write((tx) => addToSession(tx, id, token, step))
+        await write((tx) => finishSession(tx, made, token))
+      } catch (error) {
+        await write((tx) => abandonSession(tx, id, token))
+          .then(sweep)
+          .catch(() => {})
+        throw error
+      } finally {
+        lock.release()
+      }
+      announce({ type: 'committed', sessionId: id, seq: 0 })
     },
+
+    deleteSession,
 
     readSession: (sessionId, { messages }) => read((tx) => readSession(tx, sessionId, messages)),
 
-    async readMessages(sessionId, { from = 0, before = Number.POSITIVE_INFINITY, limit = Number.POSITIVE_INFINITY }) {
+    async readMessages(sessionId, { from = 0, before = Number.POSITIVE_INFINITY, limit, hidden = false }) {
       const messages: MessageRecord[] = []
-      const count = (await read((tx) => tx.get(keys.session(sessionId))))?.messageCount ?? 0
-      const end = Math.min(before, count)
-      for (let index = Math.max(from, end - limit, 0); index < end; index += maxRecords) {
-        const range = ranges.messages(sessionId, index, Math.min(end, index + maxRecords))
-        messages.push(...(await read((tx) => tx.getAll(range, maxRecords))))
-      }
+      const session = await read((tx) => tx.get(keys.session(sessionId)))
+      const end = Math.min(before, session?.messageCount ?? 0)
+      const spans = visible(hidden ? undefined : session?.hidden, Math.max(from, 0), end, limit)
+      for (const part of inParts(spans, maxRecords))
+        messages.push(...(await read((tx) => readSpans(tx, sessionId, part))))
       return messages
     },
 
     readEvents: (sessionId, options) => read((tx) => readEvents(tx, sessionId, options)),
+    readSpend: (day) => read((tx) => tx.get(keys.spend(day))),
+    readSummary: (sessionId, n) => read((tx) => tx.get(keys.summary(sessionId, n))),
     readRun: (runId) => read((tx) => readRun(tx, runId)),
 
     async readCalls(runId) {
       if (await read((tx) => isOrphan(tx, runId))) return []
       return readPages<CallRecord>((last) => read((tx) => tx.getAll(ranges.calls(runId, last), maxRecords)))
     },
+
+    async readAudit(runId) {
+      if (await read((tx) => isOrphan(tx, runId))) return []
+      return readPages<AuditRecord>((last, count) => read((tx) => tx.getAll(ranges.audit(runId, last), count)))
+    },
+
+    readGrants: (sessionId) =>
+      readPages<GrantRecord>((last, count) => read((tx) => tx.getAll(ranges.grants(sessionId, last), count))),
+
+    async revokeGrant(sessionId, actionKey) {
+      const at = keys.grant(sessionId, actionKey)
+      const revoked = await write(async (tx) => {
+        const grant = await tx.get(at)
+        if (grant) tx.delete(at)
+        return grant !== undefined
+      })
+      if (revoked) announce({ type: 'grants', sessionId })
+      return revoked
+    },
+
+    readBlob: (sessionId, blobId) => read((tx) => tx.get(keys.blob(sessionId, blobId))),
+
+    readChildren,
+
+    readTreeSpend: (runId) => read((tx) => tx.get(keys.tree(runId))),
 
     async readActiveRuns() {
       const runIds = await readPages<string>((last) => read((tx) => tx.getAll(ranges.active(last), maxRecords)))
@@ -198,10 +329,23 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
       return runs
     },
 
-    async listSessions({ limit, before }) {
+    readSaid: () => readPages<InboxItem>((last, count) => read((tx) => tx.getAll(ranges.said(last), count))),
+
+    async readApprovals() {
+      const asked = await readPages<Question>((last, count) => read((tx) => tx.getAll(ranges.allAsked(last), count)))
+      const approvals: ApprovalRecord[] = []
+      for (let i = 0; i < asked.length; i += maxRecords) {
+        approvals.push(...(await read((tx) => readApprovals(tx, asked.slice(i, i + maxRecords)))))
+      }
+      return approvals.sort((a, b) => a.askedAt - b.askedAt)
+    },
+
+    async listSessions({ limit, before, parent }) {
       const start = before === undefined ? undefined : await placeOf(before)
+      const range = (after: Place | undefined) =>
+        parent === undefined ? ranges.recent(after) : ranges.under(parent, after)
       const listed = await readPages<Place>(
-        (last, count) => read((tx) => tx.getAll(ranges.recent(last ?? start), count)),
+        (last, count) => read((tx) => tx.getAll(range(last ?? start), count)),
         limit,
       )
       const end = listed.at(-1)
@@ -224,6 +368,13 @@ export function createStore(database: Database, ownership: Ownership, now: () =>
         unlisten?.()
         unlisten = undefined
       }
+    },
+
+    announce,
+
+    async status() {
+      await read((tx) => tx.get(keys.epoch))
+      return database.status()
     },
 
     async close() {

@@ -1,3 +1,5 @@
+import type { StorageStatus } from './storage-status.ts'
+
 // What the store's logic needs of a database; `createStore` is written once over this.
 
 declare const type: unique symbol
@@ -39,5 +41,7 @@ export type Work<T> = (transaction: Transaction) => Promise<T>
 export interface Database {
   /** Whole or not at all: where `work` throws, nothing of it is kept. Writing ones run one after the other. */
   transact<T>(mode: 'readonly' | 'readwrite', work: Work<T>, durability?: Durability): Promise<T>
+  /** What the browser says of the room for it. */
+  status(): Promise<StorageStatus>
   close(): void
 }

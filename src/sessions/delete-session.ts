@@ -1,5 +1,7 @@
 import type { Transaction } from './database.ts'
-import { keys, ranges } from './keys.ts'
+import { itemsOf, tell } from './inbox.ts'
+import { keys, placeOf, ranges } from './keys.ts'
+import { tellParent, tellRefused } from './tell-parent.ts'
 
 // A session may be too large for one transaction, and whoever deletes it may die on the way. So the first transaction
 // makes it invisible, fences its owner and leaves a mark; the rest is swept in bounded steps by whoever finds the mark:
@@ -9,16 +11,32 @@ import { keys, ranges } from './keys.ts'
 const eventsPerStep = 100
 const messagesPerStep = 500
 
-export async function markDeleted(tx: Transaction, sessionId: string): Promise<void> {
+/** Gives the sessions that are told of it. */
+export async function markDeleted(tx: Transaction, sessionId: string, now: number): Promise<readonly string[]> {
+  const tells = (await itemsOf(tx, sessionId)).flatMap(tellRefused)
   const session = await tx.get(keys.session(sessionId))
   tx.delete(keys.owner(sessionId))
   tx.delete(keys.session(sessionId))
   tx.delete(keys.settings(sessionId))
+  tx.delete(keys.draft(sessionId))
+  tx.delete(keys.state(sessionId))
   tx.deleteRange(ranges.inbox(sessionId))
-  if (!session) return
-  tx.delete(keys.recent({ sessionId, updatedAt: session.updatedAt }))
-  if (session.run) deleteRun(tx, session.run.runId)
-  tx.put(keys.deleted(sessionId), sessionId)
+  tx.deleteRange(ranges.asked(sessionId))
+  tx.deleteRange(ranges.approvals(sessionId))
+  tx.deleteRange(ranges.grants(sessionId))
+  tx.deleteRange(ranges.blobs(sessionId))
+  tx.deleteRange(ranges.summaries(sessionId))
+  if (session?.run) {
+    const run = await tx.get(keys.run(session.run.runId))
+    if (run && run.endedAt === undefined) tells.push(...tellParent(run))
+    deleteRun(tx, session.run.runId)
+  }
+  if (session) {
+    tx.delete(placeOf(session).key)
+    tx.put(keys.deleted(sessionId), sessionId)
+  }
+  // Whoever started it waits for its end.
+  return tell(tx, tells, now)
 }
 
 /** One step; false where nothing was left to sweep. */
@@ -45,4 +63,7 @@ function deleteRun(tx: Transaction, runId: string): void {
   tx.delete(keys.run(runId))
   tx.delete(keys.active(runId))
   tx.deleteRange(ranges.calls(runId))
+  tx.deleteRange(ranges.audit(runId))
+  tx.deleteRange(ranges.children(runId))
+  tx.delete(keys.tree(runId))
 }

@@ -92,6 +92,10 @@ function foldParts({ role, parts }: UserMessageRecord | AssistantMessageRecord, 
 
 /** A part that stands for itself: a source, a file, a custom part. */
 export function toMessagePart(part: WholePart): MessagePart {
+  if (part.type === 'file') {
+    const { size: _, ...file } = part
+    return file as MessagePart
+  }
   if (part.type !== 'reasoning-file') return { ...part } as MessagePart
   const { type, mediaType, url, providerMetadata } = part
   return { type, mediaType, url, ...(providerMetadata && { providerMetadata }) }

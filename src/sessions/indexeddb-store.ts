@@ -1,9 +1,20 @@
 import { promisifyRequest, type UseStore } from 'idb-keyval'
-import { AgentError } from '../errors.ts'
 import { newId } from '../new-id.ts'
 import { createStore } from './create-store.ts'
 import type { Database, Durability, Key, Range, Transaction } from './database.ts'
+import { migrate, type Schema, schemaKey, schemaVersion } from './migrations.ts'
 import { assertLocks, closedError, unavailable, webOwnership } from './ownership.ts'
+import {
+  isFinal,
+  isNamed,
+  isOwn,
+  LostConnection,
+  lostError,
+  notRestoredError,
+  outdatedError,
+  toStorageError,
+} from './storage-errors.ts'
+import { storageStatus } from './storage-status.ts'
 import type { Store } from './store.ts'
 
 /**
@@ -21,19 +32,9 @@ export function indexedDbStore({
 }
 
 const objectStore = 'turnloop'
-/** Raised with every change of the records that this code would misread. */
-const schemaVersion = 1
-const schemaKey = ['meta', 'schema']
-/** `id` is random: after the origin was cleared, another tab may have made the database anew. */
-interface Schema {
-  readonly version: number
-  readonly id: string
-}
 
 /** WebKit has had releases in which opening never answered. Milliseconds. */
 const openTimeout = 5000
-
-const reload = 'reload the page'
 
 function indexedDatabase(name: string): Database {
   let opening: Promise<IDBDatabase> | undefined
@@ -41,60 +42,82 @@ function indexedDatabase(name: string): Database {
   /** The schema's id, once this page has seen it: from then on its absence means loss. */
   let identity: string | undefined
   let closed = false
+  /** Settles with the end of the last transaction: a read has its result before that. */
+  let ended: Promise<unknown> = Promise.resolve()
 
-  const lost = () =>
-    new AgentError('storage-lost', `The database ${JSON.stringify(name)} was deleted under this page: ${reload}`)
-  const outdated = () =>
-    new AgentError(
-      'storage-outdated',
-      `A newer version of turnloop wrote the database ${JSON.stringify(name)}: ${reload}`,
-    )
+  const lost = () => lostError(name)
+  const foreign = () => unavailable(`The database ${JSON.stringify(name)} is not turnloop's: use another name`)
 
   const forget = (db: IDBDatabase) => {
-    if (current === db) opening = undefined
+    // Once: others that had it notice later, when the next connection is being opened.
+    if (current === db) current = opening = undefined
     db.close()
   }
 
   const verify = (schema: Schema | undefined) => {
     if (schema === undefined) throw lost()
     // Whatever else stands there, later code put it.
-    if (schema?.version !== schemaVersion || typeof schema.id !== 'string') throw outdated()
+    if (schema?.version !== schemaVersion || typeof schema.id !== 'string') throw outdatedError(name)
     if (schema.id !== (identity ?? schema.id)) throw lost()
+  }
+
+  const upgrade = async (db: IDBDatabase, transaction: IDBTransaction, from: number) => {
+    // Never an empty account in place of a lost one.
+    if (identity !== undefined) throw lost()
+    if (from === 0) return void db.createObjectStore(objectStore)
+    if (!db.objectStoreNames.contains(objectStore)) throw foreign()
+    await migrate(transactionOn(transaction.objectStore(objectStore)), from)
   }
 
   const request = () =>
     new Promise<IDBDatabase>((resolve, reject) => {
       const open = indexedDB.open(name, schemaVersion)
       let late = false
-      const timer = setTimeout(() => {
+      let blocked = false
+      let failure: unknown
+      const giveUp = () => {
         late = true
-        reject(new DOMException(`IndexedDB did not open within ${openTimeout} ms`, 'TimeoutError'))
-      }, openTimeout)
-      open.onupgradeneeded = () => {
-        // Never an empty account in place of a lost one.
-        if (late || identity !== undefined) open.transaction?.abort()
-        else open.result.createObjectStore(objectStore)
-        if (identity !== undefined) reject(lost())
+        if (blocked)
+          reject(unavailable(`Another tab holds an older version of ${JSON.stringify(name)} open: close that tab`))
+        else reject(new DOMException(`It did not answer within ${openTimeout} ms`, 'TimeoutError'))
+      }
+      const timer = setTimeout(giveUp, openTimeout)
+      open.onblocked = () => {
+        blocked = true
+      }
+      open.onupgradeneeded = ({ oldVersion }) => {
+        const { transaction } = open
+        if (!transaction) return
+        // It has answered. A migration takes the time that it takes.
+        clearTimeout(timer)
+        transaction.onabort = () => {
+          failure ??= transaction.error
+        }
+        const work = late ? Promise.reject(new Error('Too late')) : upgrade(open.result, transaction, oldVersion)
+        work.catch((error) => {
+          attemptTo(() => transaction.abort())
+          failure = transaction.error ?? error
+        })
       }
       const done = () => clearTimeout(timer)
       promisifyRequest(open)
-        .then((db) => (late ? db.close() : resolve(db)), reject)
+        .then((db) => (late ? db.close() : resolve(db)))
+        .catch((error) => reject(failure ?? error))
         .finally(done)
     })
 
   const open = async () => {
     const db = await request()
+    db.onclose = () => forget(db)
+    // Another tab upgrades or deletes the database, and waits for this.
+    db.onversionchange = () => forget(db)
     try {
-      if (!db.objectStoreNames.contains(objectStore)) {
-        throw identity === undefined
-          ? unavailable(`The database ${JSON.stringify(name)} is not turnloop's: use another name`)
-          : lost()
-      }
+      if (!db.objectStoreNames.contains(objectStore)) throw identity === undefined ? foreign() : lost()
       const store = db.transaction(objectStore, 'readwrite').objectStore(objectStore)
-      let schema: Schema | undefined = await promisifyRequest(store.get(schemaKey))
+      let schema: Schema | undefined = await promisifyRequest(store.get(schemaKey as IDBValidKey))
       if (schema === undefined && identity === undefined) {
         schema = { version: schemaVersion, id: newId() }
-        store.put(schema, schemaKey)
+        store.put(schema, schemaKey as IDBValidKey)
         await promisifyRequest(store.transaction)
       }
       verify(schema)
@@ -103,9 +126,6 @@ function indexedDatabase(name: string): Database {
       db.close()
       throw error
     }
-    db.onclose = () => forget(db)
-    // Another tab upgrades or deletes the database, and waits for this.
-    db.onversionchange = () => forget(db)
     current = db
     return db
   }
@@ -114,11 +134,12 @@ function indexedDatabase(name: string): Database {
     if (closed) throw closedError()
     assertLocks()
     if (!globalThis.indexedDB) throw unavailable('There is no IndexedDB here')
+    // A lost connection is restored at the first attempt or not at all: until the page reloads, in some browsers.
     opening ??= open()
-      .catch((error) => (isFinal(error) ? Promise.reject(error) : open()))
+      .catch((error) => (isFinal(error) || identity !== undefined ? Promise.reject(error) : open()))
       .catch((error) => {
         opening = undefined
-        throw error
+        throw isFinal(error) || identity === undefined ? error : notRestoredError(error)
       })
     return opening
   }
@@ -140,8 +161,9 @@ function indexedDatabase(name: string): Database {
     const complete = promisifyRequest(transaction)
     complete.catch(() => {})
     try {
-      const verified = promisifyRequest<Schema | undefined>(store.get(schemaKey)).then(verify)
+      const verified = promisifyRequest<Schema | undefined>(store.get(schemaKey as IDBValidKey)).then(verify)
       const [result] = await Promise.all([callback(store), verified])
+      ended = complete.catch(() => {})
       if (mode === 'readwrite') {
         attemptTo(() => transaction.commit())
         await complete
@@ -150,23 +172,35 @@ function indexedDatabase(name: string): Database {
     } catch (thrown) {
       attemptTo(() => transaction.abort())
       const error = transaction.error ?? thrown
-      // A transaction that ended for no reason of its own gives an AbortError, an UnknownError or null.
-      const own =
-        error instanceof Error && (!(error instanceof DOMException) || isFinal(error) || isNamed(error, ...mistakes))
-      throw own ? error : new LostConnection(db, error)
+      throw isOwn(error) ? error : new LostConnection(db, error)
     }
+  }
+
+  /**
+   * One transaction at a time: where a worker is terminated that has two of them open, WebKitGTK 2.50 never lets anybody of
+   * that process into the database again. The next one begins once the one before has ended.
+   */
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+    const result = turn.then(task)
+    turn = result.catch(() => {}).then(() => ended)
+    return result
   }
 
   const useStore =
     (durability: Durability): UseStore =>
     async (mode, callback) => {
-      try {
-        return await attempt(mode, durability, callback)
-      } catch (error) {
-        if (!(error instanceof LostConnection)) throw error
-        forget(error.db)
-        return attempt(mode, durability, callback)
-      }
+      // All who wait for a connection learn at once that there is none.
+      await connect()
+      return inTurn(async () => {
+        try {
+          return await attempt(mode, durability, callback)
+        } catch (error) {
+          if (!(error instanceof LostConnection)) throw error
+          forget(error.db)
+          return attempt(mode, durability, callback)
+        }
+      })
     }
 
   return {
@@ -174,22 +208,14 @@ function indexedDatabase(name: string): Database {
       try {
         return await useStore(durability)(mode, (store) => work(transactionOn(store)))
       } catch (error) {
-        throw toStorageError(error)
+        throw toStorageError(error, name)
       }
     },
+    status: storageStatus,
     close: () => {
       closed = true
       opening?.then((db) => db.close()).catch(() => {})
     },
-  }
-}
-
-/** What ended a transaction was none of its own doing; whether it was committed is unknown. */
-class LostConnection extends Error {
-  readonly db: IDBDatabase
-  constructor(db: IDBDatabase, cause: unknown) {
-    super('Lost connection', { cause })
-    this.db = db
   }
 }
 
@@ -198,35 +224,6 @@ function attemptTo(end: () => void): void {
   try {
     end()
   } catch {}
-}
-
-/** Of the values and keys that were to be stored. */
-const mistakes = ['DataCloneError', 'DataError']
-
-const isNamed = (error: unknown, ...names: string[]) => error instanceof DOMException && names.includes(error.name)
-
-/** Trying again changes nothing. */
-const isFinal = (error: unknown) => error instanceof AgentError || isNamed(error, 'QuotaExceededError', 'VersionError')
-
-function toStorageError(error: unknown): unknown {
-  if (error instanceof AgentError || isNamed(error, ...mistakes)) return error
-  if (isNamed(error, 'QuotaExceededError')) {
-    return new AgentError(
-      'storage-full',
-      'The browser has no more room for this site: delete sessions, or free disk space',
-      { cause: error },
-    )
-  }
-  if (isNamed(error, 'VersionError')) {
-    return new AgentError('storage-outdated', `A newer version of turnloop wrote the database: ${reload}`, {
-      cause: error,
-    })
-  }
-  if (error instanceof LostConnection) {
-    const message = `The connection to IndexedDB was lost and could not be restored: ${reload}`
-    return new AgentError('storage-unavailable', message, { cause: error.cause })
-  }
-  return unavailable(`IndexedDB could not be opened (${error instanceof Error ? error.message : String(error)})`, error)
 }
 
 function transactionOn(store: IDBObjectStore): Transaction {

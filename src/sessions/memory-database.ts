@@ -74,6 +74,8 @@ export function memoryDatabase(): Database {
       last = result.catch(() => {})
       return result
     },
+    // It ends with the page, whatever the browser thinks of the rest.
+    status: async () => ({ persisted: false }),
     close: () => {},
   }
 }

@@ -16,10 +16,14 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined
   /** Gives `undefined` instead of waiting for the holder. */
   readonly ifAvailable?: boolean | undefined
+  /** Takes the lock away from its holder. */
+  readonly steal?: boolean | undefined
 }
 
 export interface Ownership {
   lock(sessionId: string, options: LockOptions): Promise<Lock | undefined>
+  /** Waits as `lock` does, and takes nothing: those who wait so don't wait for each other. False where it was held. */
+  whenFree(sessionId: string, options: Omit<LockOptions, 'steal'>): Promise<boolean>
   /** Tells the other stores on the same database. Never throws. */
   ping(change: StoreChange): void
   /** Hears the others' pings. Returns its undo. */
@@ -27,6 +31,12 @@ export interface Ownership {
   /** Releases every lock; requests that wait reject with `closed`. */
   close(): void
 }
+
+interface Holder {
+  readonly lost: AbortController
+}
+
+const lostError = () => new AgentError('ownership-lost', 'Another owner took over the session')
 
 export const closedError = () => new AgentError('closed', 'The store was closed: make a new one')
 
@@ -40,41 +50,59 @@ const patience = 100
 export function localOwnership(): Ownership {
   // Present while the lock is held; the functions grant it to those who wait.
   const queues = new Map<string, (() => void)[]>()
+  const holders = new Map<string, Holder>()
   const closing = new AbortController()
 
-  return {
-    lock: (sessionId, { signal, ifAvailable }) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(signal.reason)
+  const lock = (sessionId: string, { signal, ifAvailable, steal }: LockOptions) =>
+    new Promise<Lock | undefined>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const grant = () => {
+        signal?.removeEventListener('abort', abort)
+        closing.signal.removeEventListener('abort', close)
+        const holder: Holder = { lost: new AbortController() }
+        holders.set(sessionId, holder)
         const release = () => {
+          if (holders.get(sessionId) !== holder) return
+          holders.delete(sessionId)
           const next = queues.get(sessionId)?.shift()
           if (next) next()
           else queues.delete(sessionId)
         }
-        const grant = () => {
-          signal?.removeEventListener('abort', abort)
-          closing.signal.removeEventListener('abort', close)
-          resolve({ lost: new AbortController().signal, release: once(release) })
-        }
-        const leave = (reason: unknown) => {
-          const queue = queues.get(sessionId)
-          queue?.splice(queue.indexOf(grant), 1)
-          signal?.removeEventListener('abort', abort)
-          reject(reason)
-        }
-        const abort = () => leave(signal?.reason)
-        const close = () => leave(closedError())
-
+        resolve({ lost: holder.lost.signal, release: once(release) })
+      }
+      const leave = (reason: unknown) => {
         const queue = queues.get(sessionId)
-        if (!queue) {
-          queues.set(sessionId, [])
-          return grant()
-        }
-        if (ifAvailable) return resolve(undefined)
-        queue.push(grant)
-        signal?.addEventListener('abort', abort)
-        closing.signal.addEventListener('abort', close)
-      }),
+        const at = queue?.indexOf(grant) ?? -1
+        if (at >= 0) queue?.splice(at, 1)
+        signal?.removeEventListener('abort', abort)
+        closing.signal.removeEventListener('abort', close)
+        reject(reason)
+      }
+      const abort = () => leave(signal?.reason)
+      const close = () => leave(closedError())
+
+      const queue = queues.get(sessionId)
+      if (!queue) {
+        queues.set(sessionId, [])
+        return grant()
+      }
+      if (steal) {
+        holders.get(sessionId)?.lost.abort(lostError())
+        return grant()
+      }
+      if (ifAvailable) return resolve(undefined)
+      queue.push(grant)
+      signal?.addEventListener('abort', abort)
+      closing.signal.addEventListener('abort', close)
+    })
+
+  return {
+    lock,
+    whenFree: async (sessionId, options) => {
+      const held = await lock(sessionId, options)
+      held?.release()
+      return held !== undefined
+    },
     ping: () => {},
     listen: () => () => {},
     close: () => {
@@ -97,8 +125,14 @@ export function webOwnership(database: string): Ownership {
     return channel
   }
 
-  const lock = (sessionId: string, { signal, ifAvailable }: LockOptions) =>
-    new Promise<Lock | undefined>((resolve, reject) => {
+  /** Calls `hold` with the lock; what that gives keeps it. Resolves with `undefined` where `patience` ran out. */
+  const request = <T>(
+    sessionId: string,
+    { signal, ifAvailable, steal }: LockOptions,
+    mode: LockMode,
+    begin: (resolve: (value: T) => void) => Begun,
+  ) =>
+    new Promise<T | undefined>((resolve, reject) => {
       assertLocks()
       if (signal?.aborted) return reject(signal.reason)
       const waiting = new AbortController()
@@ -112,35 +146,49 @@ export function webOwnership(database: string): Ownership {
         closing.signal.removeEventListener('abort', abort)
       }
 
-      let lost: AbortController | undefined
-      let release = () => {}
-      const hold = () =>
-        new Promise<void>((end) => {
-          stopWaiting()
-          lost = new AbortController()
-          release = once(() => {
-            held.delete(release)
-            end()
-          })
-          held.add(release)
-          resolve({ lost: lost.signal, release })
-        })
+      let begun: Begun | undefined
+      const hold = () => {
+        stopWaiting()
+        begun = begin(resolve)
+        return begun.held
+      }
       const refused = (error: unknown) => {
         stopWaiting()
-        if (lost) {
-          if (held.delete(release)) lost.abort(new AgentError('ownership-lost', 'Another owner took over the session'))
-        } else if (signal?.aborted) reject(signal.reason)
+        if (begun) begun.taken?.()
+        else if (signal?.aborted) reject(signal.reason)
         else if (closing.signal.aborted) reject(closedError())
         else if (waiting.signal.aborted) resolve(undefined)
         else reject(unavailable('Web Locks refused the request', error))
       }
       // Escaped, so that different sessions have different locks: engines turn lone surrogates into one character.
       const name = `${prefix}:${escapeName(sessionId, /%|\p{Surrogate}/gu)}`
-      navigator.locks.request(name, { signal: waiting.signal }, hold).catch(refused)
+      navigator.locks.request(name, steal ? { steal } : { mode, signal: waiting.signal }, hold).catch(refused)
+    })
+
+  const lock = (sessionId: string, options: LockOptions) =>
+    request<Lock>(sessionId, options, 'exclusive', (resolve) => {
+      const lost = new AbortController()
+      let release = () => {}
+      const until = new Promise<void>((end) => {
+        release = once(() => {
+          held.delete(release)
+          end()
+        })
+      })
+      held.add(release)
+      resolve({ lost: lost.signal, release })
+      return { held: until, taken: () => held.delete(release) && lost.abort(lostError()) }
     })
 
   return {
     lock,
+    whenFree: async (sessionId, options) => {
+      const free = await request<true>(sessionId, options, 'shared', (resolve) => {
+        resolve(true)
+        return { held: Promise.resolve() }
+      })
+      return free === true
+    },
     ping: (change) => open()?.postMessage(change),
     listen: (listener) => {
       const port = open()
@@ -158,6 +206,12 @@ export function webOwnership(database: string): Ownership {
   }
 }
 
+/** A lock that was granted: it is held until `held` settles; `taken` is called where somebody stole it before. */
+interface Begun {
+  readonly held: Promise<void>
+  readonly taken?: () => unknown
+}
+
 /** Throws where there are no Web Locks: two tabs could then advance the same session. */
 export function assertLocks(): void {
   if (globalThis.navigator?.locks) return
@@ -169,14 +223,35 @@ export const unavailable = (problem: string, cause?: unknown) =>
     ...(cause !== undefined && { cause }),
   })
 
-const changes: ReadonlySet<unknown> = new Set<StoreChange['type']>(['committed', 'said', 'settings', 'deleted'])
+type Fields = Readonly<Record<string, unknown>>
+const isNumber = (value: unknown) => typeof value === 'number'
+const hasSpeaker = ({ from }: Fields) => typeof from === 'string'
 
-/** Any script of the origin can post to the channel. */
+/** Any script of the origin can post to the channel: a closed table of what is heard. */
+const changes: { readonly [T in StoreChange['type']]: (fields: Fields) => boolean } = {
+  committed: ({ seq, status }) => isNumber(seq) && (status === undefined || typeof status === 'string'),
+  said: () => true,
+  settings: () => true,
+  grants: () => true,
+  deleted: () => true,
+  claimed: (fields) => hasSpeaker(fields) && isNumber(fields.epoch),
+  listening: hasSpeaker,
+  left: hasSpeaker,
+  stranded: hasSpeaker,
+  live: (fields) =>
+    hasSpeaker(fields) && Array.isArray(fields.events) && (fields.epoch === undefined || isNumber(fields.epoch)),
+}
+
 function isStoreChange(data: unknown): data is StoreChange {
   if (typeof data !== 'object' || data === null) return false
-  const { type, sessionId, seq, status } = data as Record<string, unknown>
-  if (!changes.has(type) || typeof sessionId !== 'string') return false
-  return type !== 'committed' || (typeof seq === 'number' && (status === undefined || typeof status === 'string'))
+  const fields = data as Fields
+  const { type, sessionId } = fields
+  return (
+    typeof sessionId === 'string' &&
+    typeof type === 'string' &&
+    Object.hasOwn(changes, type) &&
+    changes[type as StoreChange['type']](fields)
+  )
 }
 
 const escapeName = (name: string, pattern: RegExp) =>

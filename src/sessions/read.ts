@@ -1,7 +1,8 @@
 import type { Transaction } from './database.ts'
-import { keys, type Place, ranges } from './keys.ts'
-import type { CallRecord, MessageRecord, RunRecord } from './records.ts'
-import { callKey, type EventPage, type SessionState } from './store.ts'
+import { type Span, visible } from './hidden.ts'
+import { keys, type Place, type Question, ranges } from './keys.ts'
+import type { ApprovalRecord, CallRecord, DraftRecord, MessageRecord, RunRecord, SessionRecord } from './records.ts'
+import { callKeyOf, type EventPage, runOf, type SessionState } from './store.ts'
 
 // One object store: a long read holds every session's commits up. No range that is read here is longer than this.
 export const maxRecords = 500
@@ -18,37 +19,67 @@ export async function readSession(
   if (!session) return undefined
   const runId = session.run?.runId
   const count = Math.min(messages, maxRecords)
-  const [settings, records, run, calls, inbox] = await Promise.all([
+  const [settings, records, run, calls, inbox, approvals, draft, state] = await Promise.all([
     tx.get(keys.settings(sessionId)),
-    count > 0 ? tx.getAll(ranges.messages(sessionId, session.messageCount - count), count) : [],
+    readSpans(tx, sessionId, visible(session.hidden, 0, session.messageCount, count)),
     runId === undefined ? undefined : tx.get(keys.run(runId)),
     runId === undefined ? [] : tx.getAll(ranges.calls(runId), maxRecords),
     tx.getAll(ranges.inbox(sessionId), maxRecords),
+    tx.getAll(ranges.asked(sessionId), maxRecords).then((asked) => readApprovals(tx, asked)),
+    tx.get(keys.draft(sessionId)),
+    tx.get(keys.state(sessionId)),
   ])
   return {
     session,
     messages: records,
     calls,
     inbox,
+    approvals,
+    ...(draft && run && isCurrent(draft, run, session) && { draft }),
+    ...(state && { state }),
     ...(settings && { settings }),
     ...(run && { run }),
   }
 }
 
+/** Messages in these spans, which together have no more than `maxRecords`. */
+export async function readSpans(tx: Transaction, sessionId: string, spans: readonly Span[]): Promise<MessageRecord[]> {
+  const found = spans.map(([from, before]) => tx.getAll(ranges.messages(sessionId, from, before), maxRecords))
+  return (await Promise.all(found)).flat()
+}
+
+/** Drafts are not deleted: one counts while its leg goes on and nothing was committed after it was begun. */
+const isCurrent = (draft: DraftRecord, run: RunRecord, session: SessionRecord) =>
+  run.endedAt === undefined &&
+  draft.runId === run.runId &&
+  draft.leg === run.leg &&
+  draft.message.id !== run.booked &&
+  draft.message.index === session.messageCount
+
+/** The approvals that stand at these places. */
+export async function readApprovals(tx: Transaction, asked: readonly Question[]): Promise<ApprovalRecord[]> {
+  const approvals = await Promise.all(
+    asked.map(({ sessionId, approvalId }) => tx.get(keys.approval(sessionId, approvalId))),
+  )
+  return approvals.filter((approval) => approval !== undefined)
+}
+
 /** Sessions that a list's transaction reads, and items of each one's inbox: together no more than `maxRecords`. */
 export const listedPerRead = 25
-const listedInbox = 18
+const listedInbox = 9
+const listedApprovals = 8
 
 /** What a list shows of these sessions; one that was deleted meanwhile is left out. */
 export async function readListed(tx: Transaction, places: readonly Place[]): Promise<SessionState[]> {
   const states = await Promise.all(
     places.map(async ({ sessionId }): Promise<SessionState[]> => {
-      const [session, settings, inbox] = await Promise.all([
+      const [session, settings, inbox, approvals] = await Promise.all([
         tx.get(keys.session(sessionId)),
         tx.get(keys.settings(sessionId)),
         tx.getAll(ranges.inbox(sessionId), listedInbox),
+        tx.getAll(ranges.asked(sessionId), listedApprovals).then((asked) => readApprovals(tx, asked)),
       ])
-      return session ? [{ session, messages: [], calls: [], inbox, ...(settings && { settings }) }] : []
+      return session ? [{ session, messages: [], calls: [], inbox, approvals, ...(settings && { settings }) }] : []
     }),
   )
   return states.flat()
@@ -70,7 +101,8 @@ export async function readEvents(
   { since, limit = eventsPerPage }: { readonly since: number; readonly limit?: number },
 ): Promise<EventPage> {
   const session = await tx.get(keys.session(sessionId))
-  if (!session || since >= session.seq) return { events: [], messages: new Map(), calls: new Map(), end: true }
+  if (!session || since >= session.seq)
+    return { events: [], messages: new Map(), calls: new Map(), approvals: new Map(), end: true }
 
   const wanted = Math.min(Math.max(limit, 1), eventsPerPage)
   const events: EventPage['events'][number][] = []
@@ -91,6 +123,8 @@ export async function readEvents(
     events,
     messages: await readMessagesOf(tx, sessionId, events),
     calls: await readCallsOf(tx, events),
+    approvals: await readApprovalsOf(tx, sessionId, events),
+    ...(session.ancestors && { ancestors: session.ancestors }),
     end: (events.at(-1)?.seq ?? since) >= session.seq,
   }
 }
@@ -114,16 +148,19 @@ async function readMessagesOf(tx: Transaction, sessionId: string, events: EventP
 
 async function readCallsOf(tx: Transaction, events: EventPage['events']) {
   const calls = new Map<string, CallRecord>()
-  const ids = new Map(
-    events.flatMap((event) =>
-      'toolCallId' in event ? [[callKey(event.runId, event.toolCallId), [event.runId, event.toolCallId] as const]] : [],
-    ),
-  )
+  const told = new Map(events.flatMap((event) => ('toolCallId' in event ? [[callKeyOf(event), event] as const] : [])))
   await Promise.all(
-    [...ids].map(async ([id, [runId, toolCallId]]) => {
-      const call = await tx.get(keys.call(runId, toolCallId))
+    [...told].map(async ([id, event]) => {
+      const call = await tx.get(keys.call(runOf(event), event.toolCallId))
       if (call) calls.set(id, call)
     }),
   )
   return calls
+}
+
+async function readApprovalsOf(tx: Transaction, sessionId: string, events: EventPage['events']) {
+  const asked = events.flatMap((event) =>
+    event.kind === 'approval-requested' ? [{ sessionId, approvalId: event.approvalId }] : [],
+  )
+  return new Map((await readApprovals(tx, asked)).map((approval) => [approval.id, approval]))
 }

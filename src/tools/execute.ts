@@ -18,7 +18,7 @@ export interface Execution {
   end(): void
 }
 
-export function execute(run: ToolRun, call: ToolCallPart, timeout: number | undefined): Execution {
+export function execute(run: ToolRun, call: ToolCallPart, timeout: number): Execution {
   const controller = new AbortController()
   const { signal } = controller
   const abort = () => controller.abort(run.signal.reason)
@@ -26,13 +26,12 @@ export function execute(run: ToolRun, call: ToolCallPart, timeout: number | unde
   else run.signal.addEventListener('abort', abort, { once: true })
   let timedOut: AgentError | undefined
   let ended = false
-  const timer =
-    timeout !== undefined && timeout < 2 ** 31
-      ? setTimeout(() => {
-          timedOut = new AgentError('timeout', `The tool "${call.toolName}" did not finish within ${timeout} ms.`)
-          controller.abort(timedOut)
-        }, timeout)
-      : undefined
+  const over = new AbortController()
+  const expire = () => {
+    timedOut = new AgentError('timeout', `The tool "${call.toolName}" did not finish within ${timeout} ms.`)
+    controller.abort(timedOut)
+  }
+  if (timeout < Number.POSITIVE_INFINITY) run.env.sleep(timeout, over.signal).then(expire, () => {})
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -52,6 +51,12 @@ export function execute(run: ToolRun, call: ToolCallPart, timeout: number | unde
       ...(preliminary ? { preliminary } : undefined),
     })
 
+  const setState = (value: unknown) => {
+    if (ended || signal.aborted)
+      throw new AgentError('aborted', `setState: the call of "${toolName}" has ended, so nothing is stored.`)
+    run.state.set(toolCallId, value)
+  }
+
   return {
     signal,
     get timedOut() {
@@ -61,7 +66,7 @@ export function execute(run: ToolRun, call: ToolCallPart, timeout: number | unde
     inWorker: async (tool) => {
       const output: unknown = tool.execute?.(
         inputOf(call) as never,
-        contextOf(run, call, signal, progress, tell) as never,
+        contextOf(run, call, signal, progress, tell, setState) as never,
       )
       if (!isAsyncIterable(output)) return await output
       let last: unknown
@@ -74,7 +79,7 @@ export function execute(run: ToolRun, call: ToolCallPart, timeout: number | unde
     },
     end: () => {
       ended = true
-      clearTimeout(timer)
+      over.abort()
       run.signal.removeEventListener('abort', abort)
     },
   }
@@ -86,6 +91,7 @@ function contextOf(
   abortSignal: AbortSignal,
   progress: (data: unknown) => void,
   tell: ToolRun['emit'],
+  setState: (value: unknown) => void,
 ) {
   const { request, agent } = run.record
   const context: ToolContext = {
@@ -96,21 +102,26 @@ function contextOf(
     agent,
     ...(request.metadata === undefined ? undefined : { metadata: request.metadata }),
     idempotencyKey: `${run.runId}:${toolCallId}`,
+    getState: <T>() => run.state.get() as T | undefined,
+    setState: (value) => setState(value),
     progress: (data) => progress(data),
     custom: (name, data) => tell('custom', { name: String(name), data: toJson(data) }),
   }
   // Tools of the AI SDK may look at the conversation, up to the answer that called them; few do, so that it is made on
   // demand.
-  const messages = () =>
-    toPrompt(
-      undefined,
-      run.history.slice(
-        0,
-        run.history.findLastIndex(({ role }) => role === 'assistant'),
-      ),
-    )
+  const messages = () => conversationBefore(run)
   return Object.defineProperty(context, 'messages', { get: messages, enumerable: true })
 }
+
+/** What the model was told before it made the calls that are open, as the AI SDK has it. */
+export const conversationBefore = ({ history }: Pick<ToolRun, 'history'>) =>
+  toPrompt(
+    undefined,
+    history.slice(
+      0,
+      history.findLastIndex(({ role }) => role === 'assistant'),
+    ),
+  )
 
 const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
   typeof value === 'object' && value !== null && Symbol.asyncIterator in value

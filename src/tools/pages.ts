@@ -1,4 +1,5 @@
 import type { PageToolResult, ToPage } from '../protocol/messages.ts'
+import type { Ancestor } from '../sessions/records.ts'
 
 /** A page as the runtime knows it. */
 export interface Page {
@@ -13,6 +14,8 @@ export interface PageCall {
   readonly toolCallId: string
   readonly toolName: string
   readonly input: unknown
+  /** The runs above its own. */
+  readonly ancestors?: readonly Ancestor[]
 }
 
 /** How a page's part in a call ended: with a result, or `gone` when the page went away. */
@@ -32,6 +35,10 @@ export class Pages {
   /** Whether a page that is or was there carries the tool out: then a call waits for a page, else for an answer. */
   everOffered(toolName: string) {
     return this.#offered.has(toolName)
+  }
+
+  has(pageId: string) {
+    return this.#pages.has(pageId)
   }
 
   remove(pageId: string) {
@@ -56,13 +63,20 @@ export class Pages {
     return offers.find(({ pageId }) => pageId === asked) ?? offers.at(-1)
   }
 
-  /** Has a page carry out a call. Settles once, whatever the page does; on `signal` the page is told to abort. */
-  carryOut(page: Page, call: PageCall, signal: AbortSignal): Promise<PageOutcome> {
+  /**
+   * Has a page carry out a call. Settles once, whatever the page does; on `signal` the page is told to abort, and `late` hears
+   * what it gives after that.
+   */
+  carryOut(page: Page, call: PageCall, signal: AbortSignal, late: (output: unknown) => void): Promise<PageOutcome> {
     const key = callKey(call)
     const { runId, toolCallId } = call
     return new Promise((resolve, reject) => {
+      // A page that heeds its signal says only that.
+      const lateOutput = (outcome: PageOutcome) => {
+        if (typeof outcome === 'object' && 'output' in outcome) late(outcome.output)
+      }
       const abort = () => {
-        this.#open.delete(key)
+        this.#open.set(key, { pageId: page.pageId, settle: lateOutput })
         page.post({ kind: '@page-tool-abort', runId, toolCallId })
         reject(signal.reason)
       }

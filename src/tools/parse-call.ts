@@ -1,8 +1,10 @@
 import type { LanguageModelV4ToolCall } from '@ai-sdk/provider'
 import type { ToolSet } from '@ai-sdk/provider-utils'
-import { messageOf } from '../errors.ts'
+import { toToolName } from '../agent/tool-names.ts'
+import { AgentError, messageOf } from '../errors.ts'
 import type { ToolCallPart } from '../sessions/records.ts'
 import { type Validation, validate } from './schema.ts'
+import { toolNamed } from './tool-named.ts'
 import { toJson } from './tool-output.ts'
 
 /**
@@ -14,14 +16,14 @@ export async function parseCall(
   toolCallId: string,
   tools: ToolSet,
 ): Promise<ToolCallPart> {
-  const tool = Object.hasOwn(tools, call.toolName) ? tools[call.toolName] : undefined
+  const tool = toolNamed(tools, call.toolName)
   const parsed = parseInput(call.input)
   const checked = storable(await check(call, parsed, tools, tool))
   const part: ToolCallPart = {
     type: 'tool-call',
     toolCallId,
-    toolName: call.toolName,
-    input: checked.ok ? toJson(checked.value) : parsed.ok ? parsed.value : call.input,
+    toolName: call.providerExecuted ? call.toolName : toToolName(call.toolName),
+    input: checked.ok ? toJson(checked.value) : asFarAsStorable(parsed, call.input),
     ...(checked.ok ? undefined : { invalid: checked.problem }),
     ...(!checked.ok || !tool || tool.type === 'dynamic' ? { dynamic: true } : undefined),
     ...(tool?.title === undefined ? undefined : { title: tool.title }),
@@ -31,6 +33,12 @@ export async function parseCall(
   }
   if (checked.ok) validated.set(part, checked.value)
   return part
+}
+
+/** An input that can't be carried out, for whoever looks at it: as JSON, else the beginning of its text. */
+function asFarAsStorable(parsed: Validation, text: string): unknown {
+  const checked = storable(parsed)
+  return checked.ok ? toJson(checked.value) : text.slice(0, 100_000)
 }
 
 /** What validation made of an input, for as long as the call is in memory: a schema may turn a string into a `Date`. */
@@ -55,6 +63,22 @@ export function portInputOf(call: ToolCallPart): unknown {
   }
 }
 
+/**
+ * The call with another input than the model's, validated as the model's was. Throws `invalid-input` for one that doesn't fit
+ * the tool.
+ */
+export async function withInput(call: ToolCallPart, input: unknown, tools: ToolSet): Promise<ToolCallPart> {
+  const tool = toolNamed(tools, call.toolName)
+  if (!tool) throw new AgentError('invalid-input', `There is no tool "${call.toolName}" that the input could fit.`)
+  const given = toJson(input, { subject: 'The input', verb: 'pass' })
+  const checked = storable(tool.inputSchema ? await validate(tool.inputSchema, given) : { ok: true, value: given })
+  if (!checked.ok)
+    throw new AgentError('invalid-input', `The input does not fit the tool "${call.toolName}": ${checked.problem}`)
+  const changed: ToolCallPart = { ...call, input: toJson(checked.value) }
+  validated.set(changed, checked.value)
+  return changed
+}
+
 function storable(checked: Validation): Validation {
   if (!checked.ok) return checked
   try {
@@ -75,7 +99,7 @@ async function check(
     const known = Object.keys(tools).join(', ')
     return {
       ok: false,
-      problem: `There is no tool "${call.toolName}". ${known ? `The tools are: ${known}.` : 'There are no tools.'}`,
+      problem: `There is no tool "${call.toolName.slice(0, 100)}". ${known ? `The tools are: ${known}.` : 'There are no tools.'}`,
     }
   }
   const checked = parsed.ok && tool?.inputSchema ? await validate(tool.inputSchema, parsed.value) : parsed
@@ -84,7 +108,11 @@ async function check(
 
 /** Blank means `{}`: many models send that for a tool without arguments. */
 function parseInput(text: string): Validation {
-  if (text.trim() === '') return { ok: true, value: {} }
+  return text.trim() === '' ? { ok: true, value: {} } : parseJson(text)
+}
+
+/** JSON from a model; `__proto__` is refused. */
+export function parseJson(text: string): Validation {
   try {
     return { ok: true, value: JSON.parse(text, refuseProto) }
   } catch (error) {

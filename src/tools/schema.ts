@@ -1,6 +1,9 @@
 import type { JSONSchema7 } from '@ai-sdk/provider'
 import type { FlexibleSchema } from '@ai-sdk/provider-utils'
 import { AgentError, messageOf } from '../errors.ts'
+import { isRecord } from '../is-object.ts'
+import type { Budget } from './backtracking.ts'
+import { boundedSchema } from './bounded-schema.ts'
 
 // Schemas come as Standard Schema (zod 4 and others), as the AI SDK's `Schema`, or as a function that gives one. The AI
 // SDK's `asSchema` knows all of them, and costs a third of the runtime's size; these two functions are what is used of it.
@@ -56,10 +59,18 @@ export async function validate(schema: AnySchema, value: unknown): Promise<Valid
   }
 }
 
-/** The schema as a provider wants it. Throws `unsupported-tool` where a library's schema can't say it. */
-export async function toJsonSchema(schema: AnySchema, tool: string): Promise<JSONSchema7> {
+/**
+ * The schema as a provider wants it; a promise only where the schema itself comes later. Throws `unsupported-tool` where a
+ * library's schema can't say it, and where it is of a size or a kind that nobody should be told.
+ */
+export function toJsonSchema(schema: AnySchema, tool: string, budget?: Budget): JSONSchema7 | Promise<JSONSchema7> {
   const known = resolve(schema)
-  if (!('~standard' in known)) return (await known.jsonSchema) as JSONSchema7
+  if (!('~standard' in known)) {
+    const given = known.jsonSchema
+    return given instanceof Promise
+      ? given.then((come) => boundedSchema(come, tool, budget) as JSONSchema7)
+      : (boundedSchema(given, tool, budget) as JSONSchema7)
+  }
   const { jsonSchema } = known['~standard']
   const refuse = (why: string) =>
     new AgentError(
@@ -67,11 +78,13 @@ export async function toJsonSchema(schema: AnySchema, tool: string): Promise<JSO
       `Tool "${tool}": its schema can't be turned into JSON Schema${why}. Use zod 4, or jsonSchema({ … }).`,
     )
   if (!jsonSchema) throw refuse('')
+  let told: unknown
   try {
-    return closed(jsonSchema.input({ target: 'draft-07' })) as JSONSchema7
+    told = jsonSchema.input({ target: 'draft-07' })
   } catch (error) {
     throw refuse(` (${messageOf(error)})`)
   }
+  return closed(boundedSchema(told, tool, budget)) as JSONSchema7
 }
 
 const describe = (issues: readonly StandardIssue[]) =>
@@ -84,10 +97,8 @@ const describe = (issues: readonly StandardIssue[]) =>
     .join('; ')
 
 type JsonObject = Record<string, unknown>
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const inAll = (schemas: unknown) =>
-  isObject(schemas)
+  isRecord(schemas)
     ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, closed(schema)]))
     : schemas
 const inEach = (schemas: unknown) => (Array.isArray(schemas) ? schemas.map(closed) : closed(schemas))
@@ -106,12 +117,12 @@ const nested: Readonly<Record<string, (schemas: unknown) => unknown>> = {
 
 /** Objects take no further properties, as the AI SDK has it: OpenAI's strict mode asks for it, and models follow it. */
 function closed(schema: unknown): unknown {
-  if (!isObject(schema)) return schema
+  if (!isRecord(schema)) return schema
   const result: JsonObject = {}
   for (const [key, value] of Object.entries(schema)) {
     result[key] = Object.hasOwn(nested, key) ? nested[key]?.(value) : value
   }
   const isOfObjects = schema.type === 'object' || (Array.isArray(schema.type) && schema.type.includes('object'))
-  if (isOfObjects && !isObject(schema.additionalProperties)) result.additionalProperties = false
+  if (isOfObjects && !isRecord(schema.additionalProperties)) result.additionalProperties = false
   return result
 }

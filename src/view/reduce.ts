@@ -4,7 +4,7 @@ import type { RunState, SessionSnapshot } from '../api/types.ts'
 import type { AgentError } from '../errors.ts'
 import type { AnyEvent, Envelope, EventKind, EventOf } from '../events/kinds.ts'
 import { mergeDeltas } from '../events/merge-deltas.ts'
-import { noUsage } from '../sessions/records.ts'
+import { isUsed, noUsage } from '../sessions/records.ts'
 import { share } from './share.ts'
 
 /** A session's snapshot before its store has answered, and, `loaded`, that of a session that isn't there. */
@@ -14,8 +14,10 @@ export const emptySession = (id: string, loaded = false): SessionSnapshot => ({
   messages: [],
   hasOlder: false,
   status: 'ready',
+  approvals: [],
   queue: [],
   usage: noUsage,
+  context: { tokens: 0 },
 })
 
 /** The snapshot after an event. Pure; what the event does not change keeps its identity, be it the snapshot itself. */
@@ -49,7 +51,9 @@ function finish(before: SessionSnapshot, after: SessionSnapshot): SessionSnapsho
 }
 
 function statusOf({ run, queue, messages, error }: SessionSnapshot): SessionSnapshot['status'] {
-  if (run ? run.phase === 'interrupted' : queue.length === 0) return error ? 'error' : 'ready'
+  // An open run that idles waits for the user, as a session without a run does.
+  if (run ? run.phase === 'interrupted' || run.waitingFor === 'input' : queue.length === 0)
+    return error ? 'error' : 'ready'
   const last = messages.at(-1)
   return run?.phase === 'model' && last && isOpen(last) && last.parts.length > 0 ? 'streaming' : 'submitted'
 }
@@ -59,25 +63,51 @@ type Change = Partial<SessionSnapshot> | false | undefined
 
 /** What each kind changes; the others change nothing. */
 const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: EventOf<App, K>) => Change } = {
-  'run-started': (now, { runId, agent, turn }) => ({
+  'run-started': (now, { runId, agent, turn, usage, cost }) => ({
     agent,
     error: undefined,
-    run: { runId, phase: 'model', turn },
+    // An open run may have begun without an input, which is not delivered then.
+    queue: without(now.queue, runId),
+    run: { runId, phase: 'model', turn, owner: 'here', ...(usage && { usage }), ...(cost !== undefined && { cost }) },
     // Whoever wrote an answer that was never committed is gone.
     messages: now.messages.filter((message) => !isOpen(message)),
   }),
-  'run-waiting': (now, event) => enter(now, event, { phase: 'waiting', waitingFor: event.waitingFor }),
+  // One that somebody is asked about stays interrupted.
+  'run-waiting': (now, event) => now.run?.phase !== 'interrupted' && waits(now, event),
   'run-completed': ended,
-  'run-stopped': ended,
+  'run-stopped': (now, event) => ({ ...ended(now, event), ...(event.error && { error: event.error }) }),
   'run-cancelled': ended,
   'run-failed': (now, event) => ({ ...ended(now, event), error: event.error }),
   'run-released': (now, event) =>
     isUnderWay(now, event) && { ...interrupted(now, event.error), messages: withoutOpen(now, event) },
 
+  'owner-changed': (now, event) => isUnderWay(now, event) && now.run && { run: { ...now.run, owner: event.owner } },
+
+  'approval-requested': (now, { approval }) => ({
+    approvals: [...now.approvals.filter(({ id }) => id !== approval.id), approval],
+    ...(approval.reason === 'interrupted' && now.run && { run: withPhase(now.run, { phase: 'interrupted' }) }),
+  }),
+  'approval-resolved': (now, { approvalId }) => ({ approvals: now.approvals.filter(({ id }) => id !== approvalId) }),
+
   'user-message-committed': committed,
   'assistant-message-committed': committed,
   'tool-message-committed': (now, event) => ({ ...committed(now, event), ...enter(now, event, { phase: 'model' }) }),
-  'usage-recorded': (_, { session }) => ({ usage: session }),
+  'history-rewound': (now, { messageId }) => {
+    const { messages } = now
+    // A window that doesn't hold it begins after it.
+    const at = messages.findIndex(({ id }) => id === messageId)
+    return { messages: messages.slice(0, Math.max(at, 0)), ...filled(now, 0) }
+  },
+  'usage-recorded': (now, event) => ({
+    usage: event.session,
+    cost: event.sessionCost,
+    ...filled(now, event.contextTokens),
+    ...(now.run && isUnderWay(now, event) && { run: spent(now.run, event) }),
+  }),
+  'context-built': (_, { estimatedTokens, window }) => ({
+    context: { tokens: estimatedTokens, ...(window !== undefined && { window }) },
+  }),
+  'context-compacted': (now, { tokensAfter }) => filled(now, tokensAfter),
 
   'turn-started': (now, event) => enter(now, event, { phase: 'model' }),
   'model-started': (now, event) => {
@@ -86,6 +116,9 @@ const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: Event
     const message = openMessage({ ...now, messages }, event)
     return { messages: message ? withMessage(messages, message) : messages, ...enter(now, event, { phase: 'model' }) }
   },
+  'model-retried': (now, event) =>
+    enter(now, event, { phase: 'retrying', attempt: event.attempt, retryAt: event.at + event.delay }),
+  'message-voided': (now, { messageId }) => ({ messages: now.messages.filter(({ id }) => id !== messageId) }),
   'text-delta': (now, event) => withText(now, event, 'text'),
   'reasoning-delta': (now, event) => withText(now, event, 'reasoning'),
   'message-part': (now, event) => withPart(now, event, () => event.part),
@@ -110,11 +143,15 @@ const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: Event
         : { state: 'output-error', errorText: event.errorText },
     ),
 
-  'input-queued': (now, { inputId, input, mode }) => {
-    // Told late: the snapshot had it, or its run has begun.
+  'input-queued': (now, { inputId, input, files, mode, runId }) => {
+    // Told late: the snapshot had it, its run has begun, or another has heard it.
     if (now.queue.some((queued) => queued.inputId === inputId)) return
-    if (now.messages.some(({ metadata }) => metadata.runId === inputId)) return
-    const queue = [...now.queue, { inputId, text: input, mode }]
+    if (now.run?.runId === inputId || isOfEnded(now, inputId, runId)) return
+    if (now.messages.some(({ id, metadata }) => metadata.runId === inputId || id === inputId)) return
+    const queue = [
+      ...now.queue,
+      { inputId, text: input, ...(files && { files }), mode, ...(runId !== inputId && { runId }) },
+    ]
     return { queue, run: now.run ?? firstOf(queue, now), error: undefined }
   },
   'input-withdrawn': (now, { inputId }) => {
@@ -124,12 +161,14 @@ const changes: { readonly [K in EventKind]?: (now: SessionSnapshot, event: Event
   'input-delivered': (now, { inputId }) => ({ queue: without(now.queue, inputId) }),
 
   'session-created': entitled,
-  'session-updated': entitled,
+  'session-updated': (now, { model, ...event }) => ({ ...entitled(now, event), ...(model !== undefined && { model }) }),
   'session-deleted': ({ id }) => ({
     ...emptySession(id, true),
     title: undefined,
     agent: undefined,
+    model: undefined,
     run: undefined,
+    cost: undefined,
     error: undefined,
   }),
 }
@@ -140,31 +179,67 @@ export const viewKinds = Object.keys(changes) as EventKind[]
 const isOpen = ({ metadata }: Message) => metadata.status === 'streaming'
 const isUnderWay = ({ run }: SessionSnapshot, { runId }: Envelope) => run?.runId === runId
 
+type Phase = Pick<RunState, 'phase' | 'waitingFor' | 'attempt' | 'retryAt'>
+
 /** The run goes over to another phase; one that is stopping stays so to its end. */
-const enter = (now: SessionSnapshot, event: Envelope, phase: Pick<RunState, 'phase' | 'waitingFor'>): Change =>
-  isUnderWay(now, event) && now.run?.phase !== 'stopping' && { run: { runId: event.runId, turn: event.turn, ...phase } }
+const enter = (now: SessionSnapshot, event: Envelope, phase: Phase): Change =>
+  isUnderWay(now, event) &&
+  now.run &&
+  now.run.phase !== 'stopping' && { run: { ...withPhase(now.run, phase), turn: event.turn } }
+
+/** Nobody advances a run that waits; whoever takes it up says so. */
+function waits(now: SessionSnapshot, event: EventOf<App, 'run-waiting'>): Change {
+  const change = enter(now, event, { phase: 'waiting', waitingFor: event.waitingFor })
+  return change ? { run: change.run && { ...change.run, owner: 'here' } } : change
+}
+
+const withPhase = ({ runId, turn, owner, usage, cost }: RunState, phase: Phase): RunState => ({
+  runId,
+  turn,
+  owner,
+  ...(usage && { usage }),
+  ...(cost !== undefined && { cost }),
+  ...phase,
+})
+
+/** The run with what it has used so far. */
+function spent({ usage: _, cost: __, ...run }: RunState, event: EventOf<App, 'usage-recorded'>): RunState {
+  if (!isUsed(event.run)) return run
+  return { ...run, usage: event.run, ...(event.runCost !== undefined && { cost: event.runCost }) }
+}
 
 /** What is kept of an open message has been committed before the end. */
 function ended(now: SessionSnapshot, event: Envelope): Change {
-  const run = isUnderWay(now, event) ? firstOf(now.queue, now) : now.run
-  return { run, messages: withoutOpen(now, event) }
+  // Who steers a run says it to that run alone.
+  const queue = now.queue.filter(({ runId }) => runId !== event.runId)
+  const run = isUnderWay(now, event) ? firstOf(queue, now) : now.run
+  return { run, queue, messages: withoutOpen(now, event) }
 }
 
 const interrupted = ({ run }: SessionSnapshot, error: AgentError) => ({
   error,
-  run: run && { runId: run.runId, phase: 'interrupted' as const, turn: run.turn },
+  run: run && withPhase(run, { phase: 'interrupted' }),
 })
 
 const without = (queue: SessionSnapshot['queue'], inputId: string) =>
   queue.filter((queued) => queued.inputId !== inputId)
 
+/** Whether an input was said to a run that is neither under way nor to come. */
+const isOfEnded = ({ run, queue }: SessionSnapshot, inputId: string, runId: string) =>
+  runId !== inputId && run?.runId !== runId && !queue.some((queued) => queued.inputId === runId)
+
 /** The run that waits for its turn. */
-const firstOf = ([first]: SessionSnapshot['queue'], { messages }: SessionSnapshot): RunState | undefined =>
-  first && { runId: first.inputId, phase: 'queued', turn: messages.at(-1)?.metadata.turn ?? 0 }
+function firstOf(queue: SessionSnapshot['queue'], { messages }: SessionSnapshot): RunState | undefined {
+  const first = queue.find(({ runId }) => runId === undefined)
+  return first && { runId: first.inputId, phase: 'queued', turn: messages.at(-1)?.metadata.turn ?? 0, owner: 'here' }
+}
 
 function entitled(_: SessionSnapshot, { title }: { readonly title?: string }): Change {
   return title !== undefined && { title }
 }
+
+const filled = ({ context }: SessionSnapshot, tokens: number | undefined): Change =>
+  tokens !== undefined && { context: { ...context, tokens } }
 
 function committed({ messages }: SessionSnapshot, { message }: { readonly message: Message }): Change {
   return { messages: withMessage(messages, message) }

@@ -1,6 +1,6 @@
 import type { Message } from '../api/message.ts'
-import type { SessionSnapshot, SessionView } from '../api/types.ts'
-import { fromWire, type WireError } from '../errors.ts'
+import type { Approval, SessionSnapshot, SessionView, View } from '../api/types.ts'
+import { fromWire, report, type WireError } from '../errors.ts'
 import type { AnyEvent, EventKind } from '../events/kinds.ts'
 import type { Scheduler } from './frames.ts'
 import { emptySession, lose, reduceAll, viewKinds } from './reduce.ts'
@@ -23,11 +23,14 @@ export interface ViewSource {
     interest: { readonly sessionId: string; readonly kinds: readonly EventKind[]; readonly window: number },
     receive: (item: ViewJoined | AnyEvent) => void,
   ): () => void
-  messages(params: { readonly sessionId: string; readonly before: string; readonly limit: number }): Promise<{
+  messages(params: { readonly sessionId: string; readonly before?: string; readonly limit: number }): Promise<{
     readonly messages: readonly Message[]
     readonly hasOlder: boolean
   }>
 }
+
+/** The open questions of all sessions: a session shows those of the runs below its own, too. */
+export type Questions = Pick<View<readonly Approval[]>, 'getSnapshot' | 'subscribe'>
 
 /** Messages that a view begins with. */
 const windowSize = 50
@@ -38,18 +41,40 @@ const mostWaiting = 4096
 export function createSessionView(
   id: string,
   source: ViewSource,
-  { frame }: { readonly frame?: Scheduler | undefined } = {},
+  { frame, questions }: { readonly frame?: Scheduler | undefined; readonly questions?: Questions | undefined } = {},
 ): SessionView {
   /** What the view shows next, but for the events that wait. */
   let latest = emptySession(id)
   let waiting: AnyEvent[] = []
   let set: (update: Update<SessionSnapshot>) => void = () => {}
 
+  /** What runs below ask, and what the view shows with it. */
+  let below: readonly Approval[] = []
+  let shown = { of: latest, below, snapshot: latest }
+  const withBelow = (): SessionSnapshot => {
+    if (below.length === 0) return latest
+    if (shown.of !== latest || shown.below !== below)
+      shown = { of: latest, below, snapshot: { ...latest, approvals: [...latest.approvals, ...below] } }
+    return shown.snapshot
+  }
+
   const show = () => {
     const events = waiting
     waiting = []
-    latest = reduceAll(latest, events)
-    return latest
+    try {
+      latest = reduceAll(latest, events)
+    } catch {
+      // One that can't be shown keeps none of the others back.
+      for (const event of events) tryToShow(event)
+    }
+    return withBelow()
+  }
+  const tryToShow = (event: AnyEvent) => {
+    try {
+      latest = reduceAll(latest, [event])
+    } catch (error) {
+      report(error)
+    }
   }
 
   const view = createView<SessionSnapshot>({
@@ -58,20 +83,34 @@ export function createSessionView(
     attach: (setView, fail) => {
       set = setView
       waiting = []
-      return source.join({ sessionId: id, kinds: viewKinds, window: windowSize }, (item) => {
+      let joined = false
+      const look = () => {
+        const now = questions?.getSnapshot().filter((asked) => isBelow(asked, id)) ?? []
+        below = share(below, now)
+        if (joined) set(show)
+      }
+      const forget = questions?.subscribe(look)
+      const leave = source.join({ sessionId: id, kinds: viewKinds, window: windowSize }, (item) => {
         if (item.kind !== '@joined') {
           waiting.push(item)
           if (waiting.length >= mostWaiting) show()
         } else if (item.error) {
           const error = fromWire(item.error)
-          latest = lose(show(), error)
+          show()
+          latest = lose(latest, error)
           return fail(error, show)
         } else {
+          joined = true
           waiting = [...item.events]
           if (item.snapshot) latest = rebase(latest, item.snapshot)
         }
         set(show)
       })
+      look()
+      return () => {
+        forget?.()
+        leave()
+      }
     },
   })
 
@@ -80,11 +119,11 @@ export function createSessionView(
     const leave = view.subscribe(() => {})
     try {
       await view.ready
-      const first = latest.messages[0]
-      if (!first || !latest.hasOlder) return
-      const { messages, hasOlder } = await source.messages({ sessionId: id, before: first.id, limit })
-      // The session may have been deleted meanwhile.
-      if (latest.messages[0]?.id !== first.id) return
+      if (!latest.hasOlder) return
+      const before = firstStored(latest)
+      const { messages, hasOlder } = await source.messages({ sessionId: id, ...(before && { before }), limit })
+      // The session may have been deleted or rewound meanwhile.
+      if (firstStored(latest) !== before || !latest.hasOlder) return
       latest = { ...latest, messages: [...messages, ...latest.messages], hasOlder }
       set(show)
       await view.ready
@@ -103,6 +142,12 @@ export function createSessionView(
     },
   })
 }
+
+const isBelow = ({ ancestors = [] }: Approval, id: string) => ancestors.some(({ sessionId }) => sessionId === id)
+
+/** One that is being written isn't stored, and alone in the window where the session was rewound to before its start. */
+const firstStored = ({ messages }: SessionSnapshot) =>
+  messages.find(({ metadata }) => metadata.status !== 'streaming')?.id
 
 /** A new beginning: what says the same keeps its identity, and older messages stay. */
 function rebase(now: SessionSnapshot, base: SessionSnapshot): SessionSnapshot {

@@ -82,6 +82,7 @@ function servePort({ engine, setCredentials }: ReturnType<typeof insideOf>, port
         return
       case 'say':
         for (const said of message.messages) connected?.connection.hear(said)
+        connected?.connection.greeted().catch(() => {})
         return
       case 'ack':
         return connected?.outbox.acknowledge(message.n)

@@ -2,6 +2,7 @@ import { createRuntime, defineAgent, memoryStore } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { door } from '../runtime/stores.ts'
+import { waitFor } from '../wait-for.ts'
 
 function start(...texts: readonly string[]) {
   const model = scriptedModel(texts.map((text) => reply.text(text)))
@@ -110,7 +111,7 @@ describe("a signal's listener", () => {
     expect(late.finished).toBe(false)
     expect(hooks.size).toBe(1)
     slow.open()
-    await vi.waitFor(() => expect(late.finished).toBe(true))
+    await waitFor(() => expect(late.finished).toBe(true))
     expect(hooks.size).toBe(0)
   })
 })

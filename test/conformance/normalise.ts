@@ -23,6 +23,8 @@ import type { Difference, Trace } from './case.ts'
  *   Compared is what is refused, and why. A refused call is always shown as `dynamic-tool`: the AI SDK shows some as the
  *   tool's own part, whose type promises an input that this one hasn't. Its blank input is shown as `{}`. Its metadata
  *   stands on call and result, as for any other call; the AI SDK loses it on the one in messages, on the other in prompts.
+ * - **The note of the turns that are left**, which turnloop puts at the end of what the model is asked in a run's last two
+ *   turns, is left out.
  * - **The finish reason** of a run that the cap of turns stopped is left out: turnloop gives a reason to stop instead.
  *
  * What is not compared at all, for turnloop does less by design: files by URL in a tool's content are not downloaded for
@@ -34,7 +36,7 @@ export function normalise({ calls, messages, executions, outputs }: Trace, diffe
     calls: calls.map(({ abortSignal: _, includeRawChunks: __, headers, prompt, ...call }) => ({
       ...call,
       headers: withoutUserAgent(headers),
-      prompt: prompt.map((message) => promptMessage(message, differs)),
+      prompt: withoutNote(prompt).map((message) => promptMessage(message, differs)),
     })),
     messages: joined(
       messages.map(({ role, parts }) => ({ role, parts: parts.flatMap((part) => shownPart(part, differs)) })),
@@ -50,6 +52,15 @@ export function normalise({ calls, messages, executions, outputs }: Trace, diffe
 function withoutUserAgent(headers: Trace['calls'][number]['headers'] = {}) {
   const { 'user-agent': _, ...others } = headers
   return others
+}
+
+/** Alone at the end, as it stands after results; no case ends its turns on a message of the user's. */
+function withoutNote(prompt: Trace['calls'][number]['prompt']) {
+  const last = prompt.at(-1)
+  const isNote =
+    last?.role === 'user' &&
+    last.content.every((part) => part.type === 'text' && part.text.startsWith('[Note of the runtime, not of the user:'))
+  return isNote ? prompt.slice(0, -1) : prompt
 }
 
 interface AnyMessage {

@@ -4,6 +4,7 @@ import { reply, scriptedModel } from 'turnloop/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
 import { Chat } from '../../docs/examples/weather/src/chat.tsx'
+import { waitFor } from '../wait-for.ts'
 
 test('the chat in React sends, shows the tool and the answer, stops, and tells of a failure', async () => {
   vi.stubGlobal('fetch', async () => Response.json({ celsius: 21 }))
@@ -14,13 +15,13 @@ test('the chat in React sends, shows the tool and the answer, stops, and tells o
     reply.call('forecast', { city: 'Porto' }),
     reply.text('It is warm.'),
     reply.hang(),
-    reply.fail(429),
+    reply.fail(429, { 'retry-after': '3600' }),
   ])
   const agent = createRuntime(assistant, { model, store: memoryStore() })
   const host = document.body.appendChild(document.createElement('main'))
   const root = createRoot(host)
   root.render(<Chat session={agent.session('trip')} />)
-  const input = await vi.waitFor(() => host.querySelector('input') ?? expect.unreachable())
+  const input = await waitFor(() => host.querySelector('input') ?? expect.unreachable())
   onTestFinished(async () => {
     root.unmount()
     host.remove()
@@ -31,20 +32,20 @@ test('the chat in React sends, shows the tool and the answer, stops, and tells o
   const say = async (text: string) => {
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')?.set?.call(input, text)
     input.dispatchEvent(new Event('input', { bubbles: true }))
-    await vi.waitFor(() => expect(input.value).toBe(text))
+    await waitFor(() => expect(input.value).toBe(text))
     button('Send')?.click()
-    await vi.waitFor(() => expect(input.value).toBe(''))
+    await waitFor(() => expect(input.value).toBe(''))
   }
 
   await say('How warm is it in Porto?')
-  await vi.waitFor(() => expect(host.querySelector('[role=log]')?.textContent).toMatch(/Porto: 21 °C.*It is warm\.$/))
+  await waitFor(() => expect(host.querySelector('[role=log]')?.textContent).toMatch(/Porto: 21 °C.*It is warm\.$/))
   expect(button('Stop')).toBeUndefined()
 
   await say('And tomorrow?')
-  await vi.waitFor(() => expect(button('Stop')).toBeDefined())
+  await waitFor(() => expect(button('Stop')).toBeDefined())
   button('Stop')?.click()
-  await vi.waitFor(() => expect(button('Stop')).toBeUndefined())
+  await waitFor(() => expect(button('Stop')).toBeUndefined())
 
   await say('And then?')
-  await vi.waitFor(() => expect(host.querySelector('[role=alert]')?.textContent).toMatch(/429/))
+  await waitFor(() => expect(host.querySelector('[role=alert]')?.textContent).toMatch(/429/))
 })

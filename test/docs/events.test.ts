@@ -4,7 +4,7 @@ import document from '../../docs/events.md?raw'
 import { durableKinds, eventKinds } from '../../src/events/kinds.ts'
 import { codeWords, tableRows } from './markdown.ts'
 
-type Envelope = 'kind' | 'seq' | 'at' | 'sessionId' | 'runId' | 'agent' | 'turn'
+type Envelope = 'kind' | 'seq' | 'at' | 'sessionId' | 'runId' | 'parentRunId' | 'ancestors' | 'agent' | 'turn'
 type KeysOf<T> = T extends unknown ? keyof T : never
 type FieldOf<K extends EventKind> = Exclude<KeysOf<EventOf<App, K>>, Envelope>
 
@@ -17,20 +17,51 @@ const fields =
     names
 
 const payloads: { readonly [K in EventKind]: readonly string[] } = {
-  'run-started': fields<'run-started'>()('input', 'model', 'metadata'),
+  'run-started': fields<'run-started'>()('input', 'files', 'model', 'metadata', 'resumed', 'usage', 'cost'),
   'run-waiting': fields<'run-waiting'>()('waitingFor'),
-  'run-completed': fields<'run-completed'>()('finishReason', 'turns', 'usage'),
-  'run-stopped': fields<'run-stopped'>()('reason', 'turns', 'usage'),
-  'run-failed': fields<'run-failed'>()('error', 'turns', 'usage'),
-  'run-cancelled': fields<'run-cancelled'>()('reason', 'turns', 'usage'),
+  'run-completed': fields<'run-completed'>()('finishReason', 'turns', 'usage', 'cost'),
+  'run-stopped': fields<'run-stopped'>()('reason', 'error', 'turns', 'usage', 'cost'),
+  'run-failed': fields<'run-failed'>()('error', 'turns', 'usage', 'cost'),
+  'run-cancelled': fields<'run-cancelled'>()('reason', 'turns', 'usage', 'cost'),
   'run-released': fields<'run-released'>()('reason', 'error'),
+  'owner-changed': fields<'owner-changed'>()('owner'),
+  'delegation-refused': fields<'delegation-refused'>()('childRunId', 'childAgent', 'error'),
+  'checkpoint-saved': fields<'checkpoint-saved'>()('step'),
+  'approval-requested': fields<'approval-requested'>()('approval'),
+  'approval-resolved': fields<'approval-resolved'>()('approvalId', 'answer', 'by'),
   'user-message-committed': fields<'user-message-committed'>()('message'),
   'assistant-message-committed': fields<'assistant-message-committed'>()('message'),
   'tool-message-committed': fields<'tool-message-committed'>()('message'),
   'turn-started': [],
   'turn-completed': fields<'turn-completed'>()('finishReason'),
-  'usage-recorded': fields<'usage-recorded'>()('usage', 'run', 'session'),
+  'usage-recorded': fields<'usage-recorded'>()(
+    'usage',
+    'run',
+    'session',
+    'cost',
+    'runCost',
+    'sessionCost',
+    'estimated',
+    'below',
+    'contextTokens',
+  ),
+  'doom-loop-detected': fields<'doom-loop-detected'>()('toolName', 'repetitions', 'description'),
+  'context-built': fields<'context-built'>()('messageCount', 'estimatedTokens', 'trimmedCount', 'window'),
+  'context-compacted': fields<'context-compacted'>()('messagesBefore', 'messagesAfter', 'tokensBefore', 'tokensAfter'),
+  'compaction-circuit-opened': fields<'compaction-circuit-opened'>()('consecutiveFailures'),
+  'history-rewound': fields<'history-rewound'>()('messageId'),
+  'delegation-started': fields<'delegation-started'>()(
+    'childRunId',
+    'childSessionId',
+    'childAgent',
+    'background',
+    'resumed',
+  ),
+  'delegation-finished': fields<'delegation-finished'>()('childRunId', 'childSessionId', 'childAgent', 'outcome'),
+  'model-retried': fields<'model-retried'>()('attempt', 'delay', 'error', 'messageId'),
+  'model-switched': fields<'model-switched'>()('from', 'to', 'error'),
   'model-started': fields<'model-started'>()('provider', 'model', 'attempt', 'messageId'),
+  'message-voided': fields<'message-voided'>()('messageId'),
   'text-delta': fields<'text-delta'>()('delta', 'messageId', 'partId', 'start'),
   'reasoning-delta': fields<'reasoning-delta'>()('delta', 'messageId', 'partId', 'start'),
   'message-part': fields<'message-part'>()('messageId', 'partId', 'part'),
@@ -68,13 +99,13 @@ const payloads: { readonly [K in EventKind]: readonly string[] } = {
     'duration',
     'cached',
   ),
-  'input-queued': fields<'input-queued'>()('inputId', 'input', 'mode'),
+  'input-queued': fields<'input-queued'>()('inputId', 'input', 'files', 'mode'),
   'input-withdrawn': fields<'input-withdrawn'>()('inputId'),
-  'input-delivered': fields<'input-delivered'>()('inputId', 'input', 'mode'),
+  'input-delivered': fields<'input-delivered'>()('inputId', 'input', 'files', 'mode'),
   custom: fields<'custom'>()('name', 'data'),
   notice: fields<'notice'>()('code', 'message'),
   'session-created': fields<'session-created'>()('title'),
-  'session-updated': fields<'session-updated'>()('title'),
+  'session-updated': fields<'session-updated'>()('title', 'model'),
   'session-deleted': [],
   'chat-started': fields<'chat-started'>()('provider', 'model'),
   'chat-text-delta': fields<'chat-text-delta'>()('id', 'delta'),

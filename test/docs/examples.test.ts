@@ -1,4 +1,12 @@
 // The examples that are tests themselves, as users write them.
+import '../../docs/examples/clerk/clerk.test.ts'
+import '../../docs/examples/control/control.test.ts'
+import '../../docs/examples/files/files.test.ts'
+import '../../docs/examples/mail/approvals.test.ts'
+import '../../docs/examples/middleware/middleware.test.ts'
+import '../../docs/examples/output/output.test.ts'
 import '../../docs/examples/page-tools/guide.test.ts'
+import '../../docs/examples/reader/reader.test.ts'
+import '../../docs/examples/skills/skills.test.ts'
 import '../../docs/examples/weather/src/assistant.test.ts'
 import '../../docs/examples/weather/src/scripts.test.ts'

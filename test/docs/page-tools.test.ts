@@ -3,6 +3,7 @@ import { createRuntime, memoryStore, serve } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { afterEach, expect, test, vi } from 'vitest'
 import { guide, type runtime } from '../../docs/examples/page-tools/agent.worker.ts'
+import { waitFor } from '../wait-for.ts'
 
 type App = AppOf<typeof runtime>
 
@@ -38,7 +39,7 @@ test('the page carries a tool out, and its user another', async () => {
     if (fields.length > 0 && !document.querySelector('input')) document.body.append(...fields)
   })
 
-  const field = await vi.waitFor(() => {
+  const field = await waitFor(() => {
     const found = document.querySelector<HTMLInputElement>('input[type=date]')
     expect(found?.ariaLabel).toBe('When do you come?')
     expect(session.view.getSnapshot().run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' })

@@ -1,10 +1,11 @@
 import { createRuntime, memoryStore } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { assistant } from '../../docs/examples/weather/src/agent.worker.ts'
 import { tidyUp } from '../../docs/examples/weather/src/sessions.ts'
 import { forgotten, kept } from '../../docs/examples/weather/src/stores.ts'
 import { showOlder, showSessions } from '../../docs/examples/weather/src/views.ts'
+import { waitFor } from '../wait-for.ts'
 
 function talkative(turns = 40) {
   const model = scriptedModel(Array.from({ length: turns }, () => reply.text('Yes.')))
@@ -22,7 +23,7 @@ describe('the examples of views', () => {
     onTestFinished(leave)
     await agent.session().send('First').result
     await agent.session().send('Second').result
-    await vi.waitFor(() => expect([...nav.children].map((item) => item.textContent)).toEqual(['Second', 'First']))
+    await waitFor(() => expect([...nav.children].map((item) => item.textContent)).toEqual(['Second', 'First']))
   })
 
   it('begin with fifty messages, and load older ones', async () => {

@@ -23,6 +23,10 @@ describe('the demo page', () => {
       page.events,
       page.button('Kill worker'),
       page.button('Open second tab'),
+      page.button('Keep my data'),
+      page.button('Attach a file'),
+      page.button('Import session'),
+      page.button('Session menu'),
     ]) {
       await part.waitFor()
       expect(await part.count()).toBe(1)
@@ -35,7 +39,11 @@ describe('the demo page', () => {
   test('gives every control a name and every id once', async ({ browser }) => {
     const page = await browser.open(demo)
     await page.ask('What is 2 + 2?')
-    await page.events.getByRole('button', { name: 'Events' }).click()
+    await page.openRunTab()
+    await page.events.getByRole('tab', { name: 'Permissions' }).click()
+    await page.attach({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') })
+    await page.say('Send a mail to ann@example.com')
+    await page.approval.waitFor()
     const unnamed = await page.page.evaluate(() => {
       const named = (element: Element) =>
         element.getAttribute('aria-label') ||
@@ -57,6 +65,29 @@ describe('the demo page', () => {
     expect(unnamed).toEqual([])
     expect(await page.page.locator('html').getAttribute('lang')).toBe('en')
     expect(await page.page.getByRole('heading', { level: 1 }).count()).toBe(1)
+  })
+
+  test('names its questions and the ways to answer them, on a narrow screen too', async ({ browser }) => {
+    const page = await browser.open(demo)
+    await page.page.setViewportSize({ width: 360, height: 740 })
+    await page.say('Order a pizza margherita')
+    await page.shows('The dough is rolled')
+    await page.button('Kill worker').click()
+    const question = page.question('“order_pizza” had started and was cut off. Did it take effect?')
+    await question.getByRole('button', { name: 'Run again' }).waitFor()
+    expect(await page.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0)
+
+    // With the keyboard alone: the focus is not lost with the card.
+    const summary = question.getByText('It worked: enter the result')
+    await summary.focus()
+    await page.page.keyboard.press('Enter')
+    await page.page.keyboard.press('Tab')
+    const field = question.getByRole('textbox', { name: 'Result' })
+    expect(await field.evaluate((input) => input === document.activeElement)).toBe(true)
+    await page.page.keyboard.type('One margherita')
+    await page.page.keyboard.press('Enter')
+    await page.shows('Done: One margherita.')
+    expect(await page.log.evaluate((log) => log === document.activeElement)).toBe(true)
   })
 
   test('tells that it is busy while an answer streams', async ({ browser }) => {
@@ -161,11 +192,13 @@ describe('the demo page', () => {
     const page = await browser.open(demo)
     const overflow = () =>
       page.page.evaluate(() => {
-        const log = document.getElementById('log') as HTMLElement
+        const boxes = ['log', 'run-tab', 'permissions-tab', 'approvals'].map(
+          (id) => document.getElementById(id) as HTMLElement,
+        )
         return Math.max(
           document.documentElement.scrollWidth - innerWidth,
           document.body.scrollWidth - innerWidth,
-          log.scrollWidth - log.clientWidth,
+          ...boxes.map((box) => box.scrollWidth - box.clientWidth),
         )
       })
     const events = page.events.getByRole('button', { name: 'Events' })
@@ -182,7 +215,10 @@ describe('the demo page', () => {
       await page.page.setViewportSize({ width, height: 740 })
       expect(await overflow(), `${width} pixels`).toBeLessThanOrEqual(0)
       await events.click()
-      expect(await overflow(), `with events, ${width} pixels`).toBeLessThanOrEqual(0)
+      for (const tab of ['Run', 'Permissions', 'Events']) {
+        await page.events.getByRole('tab', { name: tab }).click()
+        expect(await overflow(), `with ${tab}, ${width} pixels`).toBeLessThanOrEqual(0)
+      }
       await events.click()
     }
   })

@@ -1,13 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
 import { type ScriptHandle, serverAt } from '../server/client.ts'
 import { unauthorized } from '../server/http-errors.ts'
 import { startServer, type TestServer } from '../server/server.ts'
 import { answer, call, say } from '../server/turns.ts'
+import { waitFor } from '../wait-for.ts'
 import { test } from './browser.ts'
 import { type Demo, startDemo } from './demo.ts'
 import { visibleText } from './demo-page.ts'
+import { filesWith } from './files-with.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
@@ -50,7 +50,7 @@ describe('a real endpoint', () => {
     }
   })
 
-  test('is asked through Chat Completions where the environment says so', async ({ browser }) => {
+  test('is asked through Chat Completions where the environment says so', { timeout: 180_000 }, async ({ browser }) => {
     const chat = await serverAt(endpoint.origin).script([say('Hello from Chat.')])
     const demo = await startDemo({
       OPENAI_API_KEY: serverKey,
@@ -90,7 +90,7 @@ describe('a real endpoint', () => {
     await page.shows(/^one/)
     await page.stop.click()
     await page.idle()
-    await vi.waitFor(async () => expect((await script.requests())[before]?.state).toBe('closed'), { timeout: 5000 })
+    await waitFor(async () => expect((await script.requests())[before]?.state).toBe('closed'), { timeout: 5000 })
     await page.shows('Stopped before the end.')
   })
 
@@ -98,7 +98,7 @@ describe('a real endpoint', () => {
     const page = await browser.open(demo)
     await page.model.selectOption(proxied)
     await page.page.reload()
-    await expect.poll(() => page.model.locator('option:checked').textContent()).toBe(proxied)
+    await expect.poll(() => page.model.locator('option:checked').textContent(), { timeout: 15_000 }).toBe(proxied)
   })
 
   test('shows an error as an alert that says what to do', async ({ browser }) => {
@@ -109,9 +109,63 @@ describe('a real endpoint', () => {
     await page.ask('Hello?')
     const alert = page.log.getByRole('alert')
     await alert.waitFor()
-    expect(await visibleText(alert)).toContain('Check it, then send your message again.')
+    expect(await visibleText(alert)).toContain('Check it, then continue.')
     await page.model.selectOption({ index: 0 })
     await page.ask('What is 2 + 2?')
+    expect(await alert.count()).toBe(0)
+  })
+
+  test('has no price: its cost is shown as unknown, and a limit of cost keeps it from being asked', async ({
+    browser,
+  }) => {
+    await script.add(say('Hello.'))
+    const page = await browser.open(demo)
+    await page.model.selectOption(proxied)
+    await page.ask('Hello?')
+    await expect.poll(() => visibleText(page.usage), { timeout: 15_000 }).toMatch(/^[\d,]+ tokens · cost unknown/)
+    const before = (await script.requests()).length
+    await page.openRunTab()
+    await page.limit('Cost in $').fill('1')
+    await page.ask('Hello again?')
+    await page.log.getByRole('alert').getByText('The model has no price here.').waitFor()
+    expect(await script.requests()).toHaveLength(before)
+  })
+
+  test('that refuses the key is asked again by the same run, once somebody continues it', async ({ browser }) => {
+    browser.expectFault(/status of 401/)
+    await script.add(unauthorized(), say('There you are.'))
+    const page = await browser.open(demo)
+    await page.model.selectOption(proxied)
+    await page.ask('Hello?')
+    await page.log.getByRole('alert').getByRole('button', { name: 'Continue' }).click()
+    await page.shows('There you are.')
+    expect(await page.log.getByRole('alert').count()).toBe(0)
+    expect((await page.text()).split('Hello?')).toHaveLength(2)
+  })
+
+  test('waits for the own key again after a reload in mid-answer', async ({ browser }) => {
+    const own = await serverAt(endpoint.origin).script([
+      say('one two three', { holdAt: { event: 6 } }),
+      say('Here it is.'),
+    ])
+    const page = await browser.open(demo)
+    const enterKey = async () => {
+      await page.model.selectOption('My own key…')
+      const dialog = page.page.getByRole('dialog')
+      await dialog.getByLabel("Use my own key: kept in this tab's memory only, sent directly to the endpoint").check()
+      await dialog.getByLabel('Key', { exact: true }).fill(ownKey)
+      await dialog.getByLabel('Endpoint', { exact: true }).fill(own.baseURL)
+      await dialog.getByRole('button', { name: 'Use this key' }).click()
+    }
+    await enterKey()
+    await page.say('Count')
+    await page.shows(/^one/)
+    await page.page.reload()
+    const alert = page.log.getByRole('alert')
+    await alert.getByText('Your own key is not kept over a reload').waitFor()
+    await enterKey()
+    await alert.getByRole('button', { name: 'Continue' }).click()
+    await page.shows('Here it is.')
     expect(await alert.count()).toBe(0)
   })
 
@@ -173,18 +227,6 @@ describe('a real endpoint', () => {
     await page.model.selectOption('My own key…')
     await page.page.keyboard.press('Escape')
     await page.page.getByRole('dialog').waitFor({ state: 'hidden' })
-    await expect.poll(() => page.model.locator('option:checked').textContent()).toMatch(/^Offline/)
+    await expect.poll(() => page.model.locator('option:checked').textContent(), { timeout: 15_000 }).toMatch(/^Offline/)
   })
 })
-
-/** Files under the folder that hold the text, as UTF-8 or UTF-16. */
-async function filesWith(folder: string, text: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const found: string[] = []
-  for (const entry of entries.filter((entry) => entry.isFile())) {
-    const file = join(entry.parentPath, entry.name)
-    const content = await readFile(file)
-    if (content.includes(text) || content.includes(Buffer.from(text, 'utf16le'))) found.push(file)
-  }
-  return found
-}

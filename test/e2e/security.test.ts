@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
 import { serverAt } from '../server/client.ts'
 import { startServer, type TestServer } from '../server/server.ts'
 import { answer, call, say } from '../server/turns.ts'
+import { waitFor } from '../wait-for.ts'
 import { test } from './browser.ts'
 import { type Demo, startDemo } from './demo.ts'
 
@@ -139,7 +140,7 @@ The end.`
       }
     })
     expect(outcome).toBe('TypeError')
-    await vi.waitFor(() => expect(demo.complaints.join()).toMatch(/CSP violation.*require-trusted-types-for/))
+    await waitFor(() => expect(demo.complaints.join()).toMatch(/CSP violation.*require-trusted-types-for/))
     browser.expectComplaint(/require-trusted-types-for/)
   })
 })

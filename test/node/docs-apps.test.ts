@@ -9,6 +9,7 @@ import { chromiumArgs, findChromium } from '../../scripts/chromium.ts'
 import { sourceAliases } from '../../scripts/entries.ts'
 import { type ScriptHandle, serverAt } from '../server/client.ts'
 import { answer, call, say, type Turn } from '../server/turns.ts'
+import { waitFor } from '../wait-for.ts'
 
 // The applications of the documents, as they stand in docs/examples/weather/ and docs/examples/strict-policy/: built with
 // their own configuration, and used in a browser. Only the endpoint behind their proxy is another one.
@@ -108,14 +109,14 @@ describe('the first twenty lines', () => {
     await page.getByRole('button', { name: 'Send' }).click()
     const lines = page.locator('li')
     const expected = ['user: How warm is it?', 'assistant: ', 'assistant: It is 21 degrees in Porto.']
-    await vi.waitFor(async () => expect(await lines.allTextContents()).toEqual(expected), 15_000)
+    await waitFor(async () => expect(await lines.allTextContents()).toEqual(expected), { timeout: 15_000 })
 
     const requests = await script.requests()
     expect(requests.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${key}`, `Bearer ${key}`])
     expect(JSON.stringify(requests[1]?.body)).toContain('celsius')
 
     await page.reload()
-    await vi.waitFor(async () => expect(await lines.allTextContents()).toEqual(expected), 15_000)
+    await waitFor(async () => expect(await lines.allTextContents()).toEqual(expected), { timeout: 15_000 })
     expect(faults).toEqual([])
   })
 })
@@ -142,12 +143,12 @@ describe('the set-up for a strict policy', () => {
       [answer([call('add', { a: 2, b: 3 })]), say('It is 5.')],
       { plugins: [collect], preview: { headers: { 'content-security-policy': `${policy}; report-uri /reports` } } },
     )
-    await vi.waitFor(async () => expect(await page.locator('output').textContent()).toBe('It is 5.'), 15_000)
+    await waitFor(async () => expect(await page.locator('output').textContent()).toBe('It is 5.'), { timeout: 15_000 })
 
     // Proof that violations are told, of the worker too: this one comes after all others.
     const [worker] = page.workers()
     await worker?.evaluate(() => fetch('https://elsewhere.example/').catch(() => {}))
-    await vi.waitFor(() => expect(reports.join()).toContain('elsewhere.example'), 15_000)
+    await waitFor(() => expect(reports.join()).toContain('elsewhere.example'), { timeout: 15_000 })
     expect(reports).toEqual([expect.stringContaining('connect-src')])
     expect(files.filter((file) => file.endsWith('.js')).length).toBeGreaterThanOrEqual(3)
     expect(faults).toEqual([])

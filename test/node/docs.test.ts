@@ -98,16 +98,20 @@ describe('links in the documents', () => {
 })
 
 describe('the README', () => {
-  it('names all that each entry point exports', async () => {
+  it('names all that each entry point exports', { timeout: 60_000 }, async () => {
     const rows = tableRows(read('README.md')).filter(([name]) => /^`turnloop(\/\w+)?`$/.test(name ?? ''))
     const named = new Map(
       rows.filter(([, second]) => !/^[\d.]+$/.test(second ?? '')).map(([name, names]) => [name, names]),
     )
-    expect([...named.keys()]).toEqual(['`turnloop`', '`turnloop/runtime`', '`turnloop/react`', '`turnloop/testing`'])
+    expect([...named.keys()]).toEqual(
+      ['', '/runtime', '/skills', '/mcp', '/react', '/testing'].map((name) => `\`turnloop${name}\``),
+    )
     const exported = (entry: object) => Object.keys(entry).sort()
     const told = (name: string) => codeWords(named.get(name)).sort()
     expect(told('`turnloop`')).toEqual(exported(await import('../../src/index.ts')))
     expect(told('`turnloop/runtime`')).toEqual(exported(await import('../../src/runtime/index.ts')))
+    expect(told('`turnloop/skills`')).toEqual(exported(await import('../../src/skills/index.ts')))
+    expect(told('`turnloop/mcp`')).toEqual(exported(await import('../../src/mcp/index.ts')))
     expect(told('`turnloop/react`')).toEqual(exported(await import('../../src/react/index.ts')))
     expect(told('`turnloop/testing`')).toEqual(exported(await import('../../src/testing/index.ts')))
   })

@@ -81,11 +81,16 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
 
   it.each(['length', 'content_filter'] as const)('ends with %s where the answer does', async (finish) => {
     const { session } = await place.scripted(protocol, [say('Cut sho', { finish }), say('More')])
-    expect(await session.send('Tell me').result).toMatchObject({
+    expect(await session.send('Tell me', { settings: { maxOutputTokens: 20 } }).result).toMatchObject({
       text: 'Cut sho',
       finishReason: finish.replace('_', '-'),
     })
     expect((await session.send('Go on').result).text).toBe('More')
+  })
+
+  it('continues an answer that is as long as its answers may be', async () => {
+    const { session } = await place.scripted(protocol, [say('Cut sho', { finish: 'length' }), say('rt')])
+    expect(await session.send('Tell me').result).toMatchObject({ text: 'Cut short', finishReason: 'stop', turns: 2 })
   })
 
   it('passes a preflight that allows only authorization and content-type', async () => {

@@ -64,7 +64,8 @@ async function faultsAfter(protocol: Protocol, cut: Cut): Promise<string[]> {
   const { fetch, refused } = endpoint(protocol, cut)
   const openai = createOpenAI({ baseURL: 'https://model.invalid/v1', apiKey: 'sk-test', fetch })
   const model = protocol === 'chat' ? openai.chat('gpt-5-mini') : openai.responses('gpt-5-mini')
-  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { add } }), { store: memoryStore() })
+  const agent = defineAgent({ name: 'assistant', model, tools: { add }, retry: { baseDelay: 1 } })
+  const runtime = createRuntime(agent, { store: memoryStore() })
   const events: AnyEvent[] = []
   runtime.on('any', (event) => void events.push(event))
   const faults: string[] = []

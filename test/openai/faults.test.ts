@@ -1,5 +1,5 @@
-import { AgentError } from 'turnloop'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { AgentError, type RunHandle } from 'turnloop'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isEnd } from '../../src/events/kinds.ts'
 import { serverAt } from '../server/client.ts'
 import { badGateway, httpError, quotaExceeded, rateLimited, serverError, unauthorized } from '../server/http-errors.ts'
@@ -19,6 +19,7 @@ import {
   type Turn,
   text,
 } from '../server/turns.ts'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from '../worker/fixtures/failures.ts'
 import { recordsOf } from '../worker/fixtures/records.ts'
 import { openPage } from './fixtures/worker-page.ts'
@@ -32,14 +33,33 @@ afterAll(() => place.close())
 const key = 'sk-canary-0123456789abcdef'
 
 describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over %s', (protocol) => {
-  /** A first send that fails, and a second one that the endpoint takes. */
-  async function fail(turn: Turn, options: Parameters<typeof place.scripted>[2] = {}) {
+  type Events = Awaited<ReturnType<typeof place.scripted>>['events']
+
+  /** The error that ends the run as failed. */
+  async function failed(run: RunHandle, events: Events): Promise<Error> {
+    const error = await failureOf(run.result)
+    expect(endsOf(run, events).map(({ kind }) => kind)).toEqual(['run-failed'])
+    return error
+  }
+
+  /** The error that the run is stopped with: credentials can be put right. */
+  async function refused(run: RunHandle, events: Events): Promise<Error> {
+    expect(await run.result).toMatchObject({ status: 'stopped', reason: 'credentials', text: '' })
+    const ends = endsOf(run, events)
+    expect(ends).toMatchObject([{ kind: 'run-stopped', reason: 'credentials' }])
+    const [end] = ends
+    return (end?.kind === 'run-stopped' && end.error) || expect.unreachable()
+  }
+
+  const endsOf = (run: RunHandle, events: Events) =>
+    events().filter(({ kind, runId }) => isEnd(kind) && runId === run.runId)
+
+  /** A first send that comes to an error, and a second one that the endpoint takes. */
+  async function fail(turn: Turn, options: Parameters<typeof place.scripted>[2] = {}, errorOf = failed) {
     const { script, session, events } = await place.scripted(protocol, [turn, say('Second')], options)
     const run = session.send('First')
-    const error = await failureOf(run.result)
-    expect(error).toBeInstanceOf(AgentError)
-    const ends = () => events().filter(({ kind, runId }) => isEnd(kind) && runId === run.runId)
-    expect(ends().map(({ kind }) => kind)).toEqual(['run-failed'])
+    const error = await errorOf(run, events)
+    if (!(error instanceof AgentError)) return expect.unreachable(String(error))
     expect((await session.view.ready).error).toMatchObject({ code: error.code })
     const asked = (await script.requests()).length
     expect((await session.send('Again').result).text).toBe('Second')
@@ -50,6 +70,31 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
   it.each<[string, HttpError, object]>([
     ['401', unauthorized(), { code: 'unauthorized', status: 401, recoverable: true }],
     ['403', httpError(403, { message: 'Not for {key}' }), { code: 'unauthorized', status: 403 }],
+  ])('HTTP %s stops the run for its credentials, at the first attempt', async (_, turn, expected) => {
+    const { error, asked } = await fail(turn, {}, refused)
+    expect(error).toMatchObject(expected)
+    expect(asked).toBe(1)
+  })
+
+  it('a run that HTTP 401 stopped goes on with other credentials, after its finished turns', async () => {
+    const { script, session, events } = await place.scripted(protocol, [
+      answer([call('add', { a: 1, b: 2 })]),
+      unauthorized(),
+      say('It is 3'),
+    ])
+    const run = session.send('1 + 2?')
+    await refused(run, events)
+    place.page.setCredentials({ baseURL: script.baseURL, protocol, apiKey: 'sk-another' })
+    const { status, text } = await place.page.runs.resume(run.runId).result
+    expect({ status, text }).toEqual({ status: 'completed', text: 'It is 3' })
+    const requests = await script.requests()
+    expect(requests.map(({ headers }) => headers.authorization).at(-1)).toBe('Bearer sk-another')
+    expect(requests.map(({ refused }) => refused).filter(Boolean)).toEqual([])
+    expect(events().filter(({ kind }) => kind === 'tool-execution-started')).toHaveLength(1)
+    expect(endsOf(run, events).map(({ kind }) => kind)).toEqual(['run-stopped', 'run-completed'])
+  })
+
+  it.each<[string, HttpError, object]>([
     ['400', httpError(400, { message: 'Bad request' }), { code: 'bad-request', status: 400, recoverable: false }],
     ['404', httpError(404, { message: 'The model does not exist' }), { code: 'bad-request', status: 404 }],
     ['429', rateLimited({ retryAfter: 1 }), { code: 'rate-limited', status: 429, recoverable: true }],
@@ -160,9 +205,10 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
     expect((await script.requests()).map(({ refused }) => refused).filter(Boolean)).toEqual([])
   })
 
-  it.each<[string, Turn]>([
-    ['HTTP 401', unauthorized()],
-    ['HTTP 401 in HTML', { kind: 'http-error', status: 401, body: '<p>No such key: {key}</p>' }],
+  it.each<[string, Turn, typeof failed?]>([
+    ['HTTP 401', unauthorized(), refused],
+    ['HTTP 401 in HTML', { kind: 'http-error', status: 401, body: '<p>No such key: {key}</p>' }, refused],
+    ['HTTP 403', httpError(403, { message: 'Not for {key}' }), refused],
     ['HTTP 400', httpError(400, { message: 'Incorrect API key provided: {key}.' })],
     ['HTTP 429', httpError(429, { message: 'Too much for {key}' })],
     ['HTTP 500', httpError(500, { message: 'Bearer {key} broke it' })],
@@ -171,8 +217,8 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
       answer([text('Half')], { error: { message: `The key ${key} is out of quota`, type: 'insufficient_quota' } }),
     ],
     ['an error event before any output', answer([], { error: { message: `The key ${key} is out of quota` } })],
-  ])('a key that %s repeats reaches no event, no record and no error', async (_, turn) => {
-    const { error, session } = await fail(turn, { endpoint: { apiKey: key } })
+  ])('a key that %s repeats reaches no event, no record and no error', async (_, turn, errorOf) => {
+    const { error, session } = await fail(turn, { endpoint: { apiKey: key } }, errorOf)
     expect(
       JSON.stringify({ ...error, message: error.message, stack: error.stack, cause: String(error.cause) }),
     ).not.toContain(key)
@@ -180,7 +226,7 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
     expect(
       JSON.stringify(
         place.heard.map((event) =>
-          'error' in event
+          'error' in event && event.error
             ? { ...event, error: `${event.error.message} ${event.error.stack} ${event.error.cause}` }
             : event,
         ),
@@ -197,7 +243,7 @@ describe.each<Protocol>(['responses', 'chat'])('@ai-sdk/openai in a worker, over
     await script.waitFor('held')
     const { view } = session
     const leave = view.subscribe(() => {})
-    await vi.waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'streaming' }))
+    await waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'streaming' }))
     await script.release()
     expect((await run.result).text).toBe('Before and after')
     leave()

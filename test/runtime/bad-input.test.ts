@@ -25,7 +25,7 @@ describe('an input', () => {
     [undefined, 'string'],
     [null, 'string'],
     [7, 'string'],
-    [{ text: 'Hi' }, 'string'],
+    [{ text: 7 }, 'string'],
     [['Hi'], 'string'],
   ])('of %j is refused', async (input, why) => {
     const { session, heard } = start()
@@ -167,28 +167,42 @@ describe('an agent', () => {
     refused(() => defineAgent({ name: 'a', model, tools: { ['__proto__']: one } }), 'invalid-argument', /tool name/)
   })
 
-  test('whose tool would have to ask first is refused, before it could run unasked', () => {
-    for (const needsApproval of [true, () => false, async () => true])
+  test('whose policy nobody could understand is refused, before a call could start unasked', () => {
+    const pay = tool({ inputSchema: any, execute: () => 1 })
+    const odd = (fields: object, agent: object = {}) =>
+      defineAgent({ name: 'a', model, tools: { pay: { ...pay, ...fields } as never }, ...agent })
+    for (const approval of [true, 'ask', null, {}])
+      refused(() => odd({ approval }), 'invalid-argument', /"pay": approval/)
+    for (const needsApproval of ['always', 1])
+      refused(() => odd({ needsApproval }), 'invalid-argument', /needsApproval/)
+    for (const risk of ['high', true, null]) refused(() => odd({ risk }), 'invalid-argument', /"pay": risk/)
+    refused(() => odd({ actionKey: 'host' }), 'invalid-argument', /"pay": actionKey/)
+    refused(() => odd({}, { toolPolicy: { pay: { approval: 'yes' } } }), 'invalid-argument', /"pay": approval/)
+    refused(() => odd({}, { policy: 'ask' }), 'invalid-argument', /policy must be a function/)
+    for (const approvalTimeout of [0, -1, Number.NaN, '5'])
+      refused(() => odd({}, { approvalTimeout }), 'invalid-argument', /approvalTimeout/)
+  })
+
+  test('that would be asked about a tool which its provider carries out is refused, for nobody could be asked before', () => {
+    const web = { type: 'provider', isProviderExecuted: true, id: 'mock.web', args: {}, inputSchema: any }
+    for (const fields of [
+      { needsApproval: true },
+      { approval: 'always' },
+      { needsApproval: () => false },
+      { egress: true },
+    ])
       refused(
-        () =>
-          defineAgent({
-            name: 'a',
-            model,
-            tools: { pay: { ...tool({ inputSchema: any, execute: () => 1 }), needsApproval } },
-          }),
+        () => defineAgent({ name: 'a', model, tools: { web: { ...web, ...fields } as never } }),
         'unsupported-tool',
-        /"pay".*needsApproval/,
+        /"web".*provider/,
       )
     refused(
       () =>
-        defineAgent({
-          name: 'a',
-          model,
-          tools: { pay: { ...tool({ inputSchema: any, execute: () => 1 }), approval: 'always' } as never },
-        }),
+        defineAgent({ name: 'a', model, tools: { web: web as never }, toolPolicy: { web: { approval: 'always' } } }),
       'unsupported-tool',
-      /approval/,
+      /"web".*provider/,
     )
+    defineAgent({ name: 'a', model, tools: { web: { ...web, approval: 'never' } as never } })
   })
 
   test('whose tool is none is refused', () => {

@@ -1,6 +1,7 @@
 import { createRuntime, defineAgent, indexedDbStore, memoryStore, type Store } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { isDurable } from '../../src/events/kinds.ts'
 import { expectOrder, record } from './record.ts'
 import { door, hooked, mortal } from './stores.ts'
 
@@ -32,7 +33,7 @@ describe.each(stores)('a session that is deleted and made again, %s,', (_, makeS
     const before = heard.events.length
     await there.session.send('second').result
     await heard.nth(2, 'run-completed')
-    const again = heard.events.slice(before).filter(({ kind }) => !kind.startsWith('session-'))
+    const again = heard.events.slice(before).filter(({ kind }) => isDurable(kind))
     expect(again[0]).toMatchObject({ kind: 'run-started', seq: 1, input: 'second' })
     expectOrder(again)
   })

@@ -67,11 +67,11 @@ describe('result', () => {
   })
 
   test('rejects with an AgentError for a failed run, and says what failed', async () => {
-    const { session } = scripted(reply.fail(401))
+    const { session } = scripted(reply.fail(400))
     await expect(session.send('Hi').result).rejects.toMatchObject({
       name: 'AgentError',
-      code: 'unauthorized',
-      status: 401,
+      code: 'bad-request',
+      status: 400,
     })
   })
 
@@ -89,7 +89,7 @@ describe('result', () => {
     const unhandled: unknown[] = []
     const note = (event: PromiseRejectionEvent) => unhandled.push(event.reason)
     addEventListener('unhandledrejection', note)
-    const { session, heard } = scripted(reply.fail(500), reply.hang())
+    const { session, heard } = scripted(reply.fail(400), reply.hang())
     session.send('fails')
     await heard.when('run-failed')
     session.send('')
@@ -577,7 +577,7 @@ describe('a request as a callback', () => {
 
 describe('a looked-up handle', () => {
   test('gives the result of a run that has ended', async () => {
-    const { session, runtime } = scripted(reply.text('Done'), reply.fail(500))
+    const { session, runtime } = scripted(reply.text('Done'), reply.fail(400))
     const done = session.send('Hi')
     await done.result
     const looked = runtime.runs.get(done.runId)
@@ -585,7 +585,7 @@ describe('a looked-up handle', () => {
     expect(looked.sessionId).toBe('trip')
     const failed = session.send('Hi')
     await failed.result.catch(() => {})
-    await expect(runtime.runs.get(failed.runId).result).rejects.toMatchObject({ code: 'overloaded', status: 500 })
+    await expect(runtime.runs.get(failed.runId).result).rejects.toMatchObject({ code: 'bad-request', status: 400 })
   })
 
   test('follows a run that is under way, and one that waits', async () => {
@@ -652,9 +652,9 @@ describe('the queue', () => {
   })
 
   test('goes on after a run that failed', async () => {
-    const { session } = scripted(reply.fail(500), reply.text('Fine'))
+    const { session } = scripted(reply.fail(400), reply.text('Fine'))
     const [first, second] = [session.send('a'), session.send('b')]
-    await expect(first.result).rejects.toMatchObject({ code: 'overloaded' })
+    await expect(first.result).rejects.toMatchObject({ code: 'bad-request' })
     expect(await second.result).toMatchObject({ text: 'Fine' })
   })
 

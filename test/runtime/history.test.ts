@@ -83,7 +83,7 @@ async function play({ turns, way, moment }: Scenario, store: Store) {
         : reply.all(...whole)
     }),
   )
-  const agent = defineAgent({ name: 'assistant', model, tools })
+  const agent = defineAgent({ name: 'assistant', model, tools, retry: { attempts: 1 } })
   const alive = mortal(store)
   const first = createRuntime(agent, { store: alive })
   const session = first.session('trip')

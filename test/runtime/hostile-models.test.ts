@@ -181,7 +181,7 @@ describe('an AgentError of the model function', () => {
   })
 
   test('with another code keeps it', async () => {
-    const { session } = throwing('unauthorized')
-    await expect(session.send('Hi').result).rejects.toEqual(typed('unauthorized'))
+    const { session } = throwing('rate-limited')
+    await expect(session.send('Hi').result).rejects.toEqual(typed('rate-limited'))
   })
 })

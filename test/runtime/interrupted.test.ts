@@ -1,16 +1,18 @@
 import { createRuntime, defineAgent, indexedDbStore, memoryStore, type Store, tool } from 'turnloop/runtime'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { waitFor } from '../wait-for.ts'
 import { problemsOf } from './check-prompt.ts'
 import { manualModel } from './manual-model.ts'
-import { expectOrder, record } from './record.ts'
+import { answer, expectOrder, record } from './record.ts'
 import { door, mortal } from './stores.ts'
 
 const form = tool({ inputSchema: z.object({}), outputSchema: z.string() })
 
+/** Runs of this agent don't go on by themselves. */
 function start(store: Store, more: { work?: typeof form } = {}) {
   const model = manualModel()
-  const agent = defineAgent({ name: 'assistant', model, tools: { form, ...more } })
+  const agent = defineAgent({ name: 'assistant', model, tools: { form, ...more }, resume: 'ask' })
   const runtime = createRuntime(agent, { store })
   const session = runtime.session('trip')
   return { model, runtime, session, heard: record(session) }
@@ -104,7 +106,7 @@ describe('a run whose runtime died', () => {
     alive.die()
     const { session, runtime, model } = start(store)
     await session.addToolOutput({ tool: 'form', toolCallId: 'waiting', output: 'filled in' })
-    expect(await runtime.sessions.list()).toMatchObject([{ status: 'interrupted' }])
+    await expect.poll(() => runtime.sessions.list()).toMatchObject([{ status: 'interrupted', approvals: 1 }])
     session.send('second')
     const { options } = await model.next()
     expect(options.prompt[2]?.content).toMatchObject([
@@ -138,24 +140,28 @@ describe('a run whose runtime died', () => {
     expect(await store.readRun(runId)).toBeUndefined()
   })
 
-  test('leaves what it had queued to the next runtime', async () => {
+  test('leaves what it had queued waiting until somebody says what becomes of it', async () => {
     const store = memoryStore()
     const alive = mortal(store)
     const first = start(alive)
-    first.session.send('first')
+    const cut = first.session.send('first')
     await first.model.next()
     const queued = first.session.send('second')
     await first.heard.nth(2, 'input-queued')
     alive.die()
     const { session, runtime, model } = start(store)
-    expect((await session.view.ready).queue).toMatchObject([{ inputId: queued.runId, text: 'second' }])
-    session.send('third')
+    const asked = record(session).when('approval-requested')
+    expect(await session.view.ready).toMatchObject({
+      status: 'ready',
+      run: { runId: cut.runId, phase: 'interrupted' },
+      queue: [{ inputId: queued.runId, text: 'second' }],
+    })
+    await answer(runtime, (await asked).approval, { decision: 'abandon' })
     const second = await model.next()
     expect(second.options.prompt.at(-1)?.content).toMatchObject([{ text: 'second' }])
     second.finish()
-    const third = await model.next()
-    third.finish()
     expect(await runtime.runs.get(queued.runId).result).toMatchObject({ status: 'completed' })
+    await expect(runtime.runs.get(cut.runId).result).rejects.toMatchObject({ name: 'AbortError' })
   })
 })
 
@@ -181,7 +187,7 @@ for (const [where, makeStore] of stores) {
       next.text('two')
       next.finish()
       expect(await second.result).toMatchObject({ text: 'two' })
-      await vi.waitFor(() => {
+      await waitFor(() => {
         for (const { heard } of [here, there]) expect(heard.of('run-completed')).toHaveLength(2)
       })
       expectOrder(here.heard.events.filter(({ kind }) => kind !== 'input-queued'))
@@ -251,19 +257,21 @@ for (const [where, makeStore] of stores) {
       const store = makeStore()
       const alive = mortal(store)
       const [here, there] = [start(alive), start(mortal(store))]
-      here.session.send('first')
+      const cut = here.session.send('first')
       const call = await here.model.next()
       call.text('Half')
       await here.heard.when('text-delta')
-      const second = there.session.send('second')
-      await there.heard.when('input-queued')
+      await there.session.view.ready
+      const seen = record(there.session)
       alive.die()
       call.text('of it')
       call.finish()
+      const { approval } = await seen.when('approval-requested')
+      await answer(there.runtime, approval, { decision: 'resume' })
       const next = await there.model.next()
       next.text('Whole')
       next.finish()
-      expect(await second.result).toMatchObject({ text: 'Whole' })
+      expect(await there.runtime.runs.get(cut.runId).result).toMatchObject({ text: 'Whole' })
       const all = record(there.session, { since: 0 })
       await all.when('run-completed')
       expect(all.of('assistant-message-committed')).toHaveLength(1)

@@ -1,10 +1,10 @@
-import { createRuntime, defineAgent, memoryStore, tool } from 'turnloop/runtime'
+import { createRuntime, defineAgent, memoryStore, type Store, tool } from 'turnloop/runtime'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { problemsOf } from './check-prompt.ts'
 import { finish, manualModel } from './manual-model.ts'
 import { expectOrder, record } from './record.ts'
-import { door } from './stores.ts'
+import { door, mortal } from './stores.ts'
 
 /** A tool whose `toModelOutput` waits before a door that may stay shut. */
 function turning(more: { execute?: () => string; timeout?: number }) {
@@ -14,12 +14,14 @@ function turning(more: { execute?: () => string; timeout?: number }) {
   return { shut, tool: { ...made, toModelOutput } as typeof made }
 }
 
-function start(more: Parameters<typeof turning>[0], others: Parameters<typeof defineAgent>[0]['tools'] = {}) {
+function start(
+  more: Parameters<typeof turning>[0],
+  others: Parameters<typeof defineAgent>[0]['tools'] = {},
+  store: Store = memoryStore(),
+) {
   const { shut, tool: work } = turning(more)
   const model = manualModel()
-  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work, ...others } }), {
-    store: memoryStore(),
-  })
+  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work, ...others } }), { store })
   const session = runtime.session('trip')
   return { shut, model, runtime, session, heard: record(session) }
 }
@@ -185,6 +187,36 @@ test('a second answer is taken while the first one is turned', async () => {
   next.finish()
   expect(await run.result).toMatchObject({ status: 'completed' })
   expectOrder(started.heard.events)
+})
+
+test('an answer that is turned as its run begins to wait is applied, and the run goes on', async () => {
+  const started = start({})
+  const run = await called(started)
+  await started.heard.when('assistant-message-committed')
+  await answer(started)
+  await started.shut.reached
+  await task()
+  started.shut.open()
+  const next = await started.model.next()
+  expect(next.options.prompt.at(-1)).toMatchObject({ content: [{ output: { value: 'turned' } }] })
+  next.finish()
+  expect(await run.result).toMatchObject({ status: 'completed' })
+  expectOrder(started.heard.events)
+})
+
+test('a run in which an answer is turned beside a running tool is stopped by another tab, too', async () => {
+  const store = memoryStore()
+  const working = door()
+  const slow = tool({ inputSchema: z.object({}), execute: () => working.pass('late') })
+  const [here, there] = [start({}, { slow }, mortal(store)), start({}, { slow }, mortal(store))]
+  const run = await called(here, 'slow')
+  await working.reached
+  await answer(here)
+  await here.shut.reached
+  await there.session.stop()
+  expect(await run.result).toMatchObject({ status: 'stopped' })
+  await here.heard.when('run-stopped')
+  expectOrder(here.heard.events)
 })
 
 test('what a tool tells after its run has ended is told nobody', async () => {

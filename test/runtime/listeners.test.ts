@@ -3,6 +3,7 @@ import { reply, scriptedModel } from 'turnloop/testing'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import type { AnyEvent } from '../../src/events/kinds.ts'
+import { waitFor } from '../wait-for.ts'
 import { manualModel } from './manual-model.ts'
 import { record } from './record.ts'
 import { door } from './stores.ts'
@@ -190,7 +191,7 @@ describe('a listener', () => {
       expect(error).toMatchObject({ code: 'invalid-argument' })
       return
     }
-    await vi.waitFor(() => expect(reported).toMatchObject([{ code: 'invalid-argument', message: /text-dleta/ }]))
+    await waitFor(() => expect(reported).toMatchObject([{ code: 'invalid-argument', message: /text-dleta/ }]))
   })
 })
 
@@ -205,7 +206,7 @@ describe('a handler that fails', () => {
     })
     const heard = record(session)
     expect(await session.send('Hi').result).toMatchObject({ text: 'two', turns: 2 })
-    await vi.waitFor(() => {
+    await waitFor(() => {
       const messages = reported.map((error) => (error as Error).message)
       const count = heard.events.length
       expect(messages.filter((message) => message === 'thrown')).toHaveLength(count)
@@ -219,7 +220,7 @@ describe('a handler that fails', () => {
     const odd = { then: (_: unknown, reject: (error: unknown) => void) => reject('odd') } as never
     session.on('run-started', () => odd)
     await session.send('Hi').result
-    await vi.waitFor(() => expect(reported).toEqual(['odd']))
+    await waitFor(() => expect(reported).toEqual(['odd']))
   })
 
   test('to settle holds nobody up', async () => {
@@ -249,7 +250,7 @@ describe('a handler that fails', () => {
       { timeout: 10 },
     )
     await session.send('Hi').result
-    await vi.waitFor(() => expect(reported).toMatchObject([{ code: 'timeout', message: /run-started.*10 ms/ }]))
+    await waitFor(() => expect(reported).toMatchObject([{ code: 'timeout', message: /run-started.*10 ms/ }]))
     expect(signals[0]?.aborted).toBe(true)
     expect(signals[0]?.reason).toMatchObject({ code: 'timeout' })
   })

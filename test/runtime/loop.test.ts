@@ -14,7 +14,7 @@ function start(
   tools: Parameters<typeof defineAgent>[0]['tools'] = { echo },
 ) {
   const model = scriptedModel(turns)
-  const agent = defineAgent({ name: 'assistant', model, tools: tools as { echo: typeof echo } })
+  const agent = defineAgent({ name: 'assistant', model, tools: tools as { echo: typeof echo }, doomLoop: false })
   const runtime = createRuntime(agent, { store: memoryStore() })
   return { model, runtime, session: runtime.session('trip'), heard: record(runtime) }
 }
@@ -30,7 +30,9 @@ describe('the events of a run', () => {
       'run-started',
       'input-delivered',
       'user-message-committed',
+      'checkpoint-saved',
       'turn-started',
+      'context-built',
       'model-started',
       'reasoning-delta',
       'text-delta',
@@ -145,7 +147,7 @@ describe('the events of a run', () => {
   })
 
   test('end with the one end of the run, whichever it is', async () => {
-    const { session, heard } = start([reply.text('Fine'), reply.fail(500), reply.hang(), reply.hang()])
+    const { session, heard } = start([reply.text('Fine'), reply.fail(400), reply.hang(), reply.hang()])
     await session.send('completed').result
     await expect(session.send('failed').result).rejects.toThrow()
     const stopped = session.send('stopped')
@@ -277,7 +279,7 @@ describe('the cap on turns', () => {
 
   test('is what the agent or the run says, whichever is less', async () => {
     const model = scriptedModel(Array.from({ length: 9 }, () => forever))
-    const agent = defineAgent({ name: 'a', model, tools: { echo }, limits: { maxTurns: 3 } })
+    const agent = defineAgent({ name: 'a', model, tools: { echo }, limits: { maxTurns: 3 }, doomLoop: false })
     const runtime = createRuntime(agent, { store: memoryStore() })
     expect(await runtime.run({ input: 'Go' }).result).toMatchObject({ turns: 3, reason: 'max-turns' })
     expect(await runtime.run({ input: 'Go', limits: { maxTurns: 2 } }).result).toMatchObject({ turns: 2 })

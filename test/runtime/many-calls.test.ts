@@ -30,7 +30,7 @@ test.each(stores)(
       reply.all(reply.call('work', {}, { toolCallId: 'z1' }), reply.call('ask', {}, { toolCallId: 'z2' })),
       reply.text('Done'),
     ])
-    const agent = defineAgent({ name: 'assistant', model, tools: { work, ask } })
+    const agent = defineAgent({ name: 'assistant', model, tools: { work, ask }, doomLoop: false })
     const session = createRuntime(agent, { store }).session('trip')
     const heard = record(session)
     const run = session.send('Go')

@@ -3,6 +3,7 @@ import { createRuntime, defineAgent, type ModelTimeout, memoryStore, tool } from
 import { reply, scriptedModel } from 'turnloop/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import { waitFor } from '../wait-for.ts'
 import { problemsOf } from './check-prompt.ts'
 import { callParts, finish, manualModel } from './manual-model.ts'
 import { expectOrder, record } from './record.ts'
@@ -129,7 +130,12 @@ const text: LanguageModelV4StreamPart[] = [
 async function failing(model: LanguageModelV4, modelTimeout?: ModelTimeout) {
   const good = scriptedModel([reply.text('Fine')])
   const models = { bad: model, good }
-  const agent = defineAgent({ name: 'a', model: 'bad', ...(modelTimeout ? { modelTimeout } : undefined) })
+  const agent = defineAgent({
+    name: 'a',
+    model: 'bad',
+    retry: { attempts: 1 },
+    ...(modelTimeout ? { modelTimeout } : undefined),
+  })
   const runtime = createRuntime(agent, { store: store(), models })
   const session = runtime.session('trip')
   const heard = record(session)
@@ -185,8 +191,6 @@ describe('a model that fails', () => {
     ],
     ['sends what is no part', () => ({ stream: streamOf([undefined as never]) }), broken, /./],
     ['can not be reached', () => Promise.reject(new TypeError('Failed to fetch')), 'unreachable', /Failed to fetch/],
-    ['refuses the key', () => Promise.reject(api(401)), 'unauthorized', /401/],
-    ['is forbidden', () => Promise.reject(api(403)), 'unauthorized', /403/],
     ['limits the rate', () => Promise.reject(api(429)), 'rate-limited', /429/],
     ['is overloaded', () => Promise.reject(api(503)), 'overloaded', /503/],
     ['does not understand', () => Promise.reject(api(400)), 'bad-request', /400/],
@@ -216,6 +220,31 @@ describe('a model that fails', () => {
     expect(error).toMatchObject({ name: 'AgentError', code, message: expect.stringMatching(message) })
     expect(JSON.stringify(error)).not.toContain('secret')
   })
+
+  test.each([401, 403])(
+    'because it refuses the key with %i stops the run, which goes on with a new one',
+    async (status) => {
+      let refused = true
+      const model = streaming(() =>
+        refused ? Promise.reject(api(status)) : { stream: streamOf([...text, finish('stop')]) },
+      )
+      const runtime = createRuntime(defineAgent({ name: 'a', model }), { store: store() })
+      const trip = runtime.session('trip')
+      const heard = record(trip)
+      const { runId, result } = trip.send('Hi')
+      expect(await result).toMatchObject({ status: 'stopped', reason: 'credentials' })
+      const [stopped] = heard.of('run-stopped')
+      expect(stopped).toMatchObject({
+        reason: 'credentials',
+        error: { name: 'AgentError', code: 'unauthorized', status },
+      })
+      expect(JSON.stringify(stopped)).not.toContain('secret')
+      expect(await trip.view.ready).toMatchObject({ status: 'error', error: { code: 'unauthorized' } })
+      refused = false
+      expect(await runtime.runs.resume(runId).result).toMatchObject({ runId, status: 'completed' })
+      expect((await trip.view.ready).error).toBeUndefined()
+    },
+  )
 
   test('because its function throws or rejects', async () => {
     const functions = [
@@ -269,7 +298,12 @@ describe('a model that falls silent', () => {
   })
 
   test('while its function makes it ends by firstPart', async () => {
-    const agent = defineAgent({ name: 'a', model: () => new Promise<never>(() => {}), modelTimeout: { firstPart: 20 } })
+    const agent = defineAgent({
+      name: 'a',
+      model: () => new Promise<never>(() => {}),
+      retry: { attempts: 1 },
+      modelTimeout: { firstPart: 20 },
+    })
     await expect(createRuntime(agent, { store: store() }).run({ input: 'Hi' }).result).rejects.toMatchObject(silent)
   })
 
@@ -316,7 +350,7 @@ describe('a model that falls silent', () => {
 
   test('has its fetch aborted and its stream cancelled', async () => {
     const model = manualModel()
-    const agent = defineAgent({ name: 'a', model, modelTimeout: { betweenParts: 20 } })
+    const agent = defineAgent({ name: 'a', model, retry: { attempts: 1 }, modelTimeout: { betweenParts: 20 } })
     const run = createRuntime(agent, { store: store() }).run({ input: 'Hi' })
     const call = await model.next()
     call.text('Half')
@@ -328,9 +362,10 @@ describe('a model that falls silent', () => {
   test('may take a minute where nothing else is said', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     try {
-      const runtime = createRuntime(defineAgent({ name: 'a', model: streaming(() => new Promise(() => {})) }), {
-        store: store(),
-      })
+      const runtime = createRuntime(
+        defineAgent({ name: 'a', model: streaming(() => new Promise(() => {})), retry: { attempts: 1 } }),
+        { store: store() },
+      )
       const heard = record(runtime)
       const run = runtime.run({ input: 'Hi' })
       await heard.when('model-started')
@@ -368,7 +403,7 @@ test('a stream that comes after the run was given up is cancelled', async () => 
   run.abort()
   await expect(run.result).rejects.toMatchObject({ name: 'AbortError' })
   opening.open()
-  await vi.waitFor(() => expect(cancelled).toHaveBeenCalled())
+  await waitFor(() => expect(cancelled).toHaveBeenCalled())
 })
 
 test('a validator that comes back after the run has failed is told nobody', async () => {
@@ -378,7 +413,13 @@ test('a validator that comes back after the run has failed is told nobody', asyn
     execute: () => 'x',
   })
   const model = streaming(() => ({ stream: streamOf([...text, ...callParts('slow', {}, 'c')], 'hang') }))
-  const agent = defineAgent({ name: 'a', model, tools: { slow }, modelTimeout: { betweenParts: 20 } })
+  const agent = defineAgent({
+    name: 'a',
+    model,
+    tools: { slow },
+    retry: { attempts: 1 },
+    modelTimeout: { betweenParts: 20 },
+  })
   const session = createRuntime(agent, { store: store() }).session('trip')
   const heard = record(session)
   await expect(session.send('Hi').result).rejects.toMatchObject({ code: 'model-timeout' })
@@ -462,9 +503,8 @@ describe('a call of the model', () => {
       reply.all(reply.call('echo', { n: 2 }, { toolCallId: 'same' })),
       reply.text('Done'),
     ])
-    const session = createRuntime(defineAgent({ name: 'a', model, tools: { echo } }), { store: store() }).session(
-      'trip',
-    )
+    const agent = defineAgent({ name: 'a', model, tools: { echo }, doomLoop: false })
+    const session = createRuntime(agent, { store: store() }).session('trip')
     const heard = record(session)
     await session.send('Go').result
     expect(problemsOf(model.calls[2]?.prompt ?? [])).toEqual([])

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { problemsOf } from './check-prompt.ts'
 import { expectOrder, record } from './record.ts'
-import { door, mortal } from './stores.ts'
+import { door, hooked, mortal } from './stores.ts'
 
 const date = z.object({ date: z.string() })
 const pickDate = tool({ inputSchema: z.object({ from: z.string() }), outputSchema: date })
@@ -176,7 +176,10 @@ describe('addToolOutput refuses', () => {
     await heard.when('run-waiting')
     const second = { ...answer, output: { date: 'never' } }
     const answers = await Promise.allSettled([session.addToolOutput(answer), session.addToolOutput(second)])
-    expect(answers).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: refused('unknown-tool') }])
+    expect(answers).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: refused('duplicate-tool-output') },
+    ])
     await run.result
     expect(JSON.stringify(model.calls[1]?.prompt)).not.toContain('never')
   })
@@ -241,7 +244,7 @@ describe('addToolOutput refuses', () => {
     await heard.when('run-waiting')
     await session.addToolOutput(answer)
     await heard.when('tool-execution-finished')
-    await expect(session.addToolOutput(answer)).rejects.toMatchObject(refused('unknown-tool'))
+    await expect(session.addToolOutput(answer)).rejects.toMatchObject(refused('duplicate-tool-output'))
     await session.addToolOutput({ tool: 'pickColor', toolCallId: 'color', output: 'red' })
     expect(await run.result).toMatchObject({ text: 'Done' })
   })
@@ -289,16 +292,80 @@ describe('a run that waits', () => {
     expectOrder(heard.events)
   })
 
-  test('can be stopped after the turn: that ends with its last answer', async () => {
-    const { session, heard, model } = start([askDate, reply.text('Fresh')])
+  test('can be stopped after the turn: nothing of that has started, and the resume has its call', async () => {
+    const { runtime, session, heard, model } = start([askDate, reply.text('Fresh')])
     const run = session.send('When?')
     await heard.when('run-waiting')
-    const stopped = run.stop({ after: 'turn' })
+    expect(await run.stop({ after: 'turn' })).toMatchObject({ status: 'stopped', reason: 'requested', turns: 1 })
+    const resumed = runtime.runs.resume(run.runId)
+    await heard.nth(2, 'run-waiting')
     await session.addToolOutput(answer)
-    expect(await stopped).toMatchObject({ status: 'stopped', turns: 1 })
-    await session.send('Never mind').result
+    expect(await resumed.result).toMatchObject({ status: 'completed', text: 'Fresh' })
     expect(problemsOf(model.calls[1]?.prompt ?? [])).toEqual([])
     expect(model.calls[1]?.prompt[2]?.content).toMatchObject([{ output: { value: { date: '2026-11-20' } } }])
+    expectOrder(heard.events)
+  })
+
+  test('keeps an answer that was stored while its stop was being written: the resume has it', async () => {
+    const stopping = door()
+    const store = hooked(memoryStore(), async (method, [change], call) => {
+      const { run } = (change ?? {}) as { run?: { status: string } }
+      if (method === 'commit' && run?.status === 'stopped') await stopping.pass()
+      return call()
+    })
+    const { runtime, session, heard } = start([askDate, reply.text('Booked')], { store })
+    const run = session.send('When?')
+    await heard.when('run-waiting')
+    await session.stop()
+    await stopping.reached
+    await session.addToolOutput(answer)
+    stopping.open()
+    expect(await run.result).toMatchObject({ status: 'stopped', reason: 'requested' })
+    expect(await runtime.runs.resume(run.runId).result).toMatchObject({ status: 'completed', text: 'Booked' })
+    expect(heard.of('run-waiting')).toHaveLength(1)
+    expect(await store.readInbox('trip')).toEqual([])
+    expectOrder(heard.events)
+  })
+
+  test('has an answer at the resume, too, that was accepted right before its stop and stored after it', async () => {
+    const late = door()
+    let answering = true
+    const store = hooked(memoryStore(), async (method, [, , said], call) => {
+      const isAnswer = method === 'say' && (said as { type: string }).type === 'tool-output'
+      if (answering && (isAnswer || method === 'readRun')) await late.pass()
+      return call()
+    })
+    const { runtime, session, heard } = start([askDate, reply.text('Booked')], { store })
+    const run = session.send('When?')
+    await heard.when('run-waiting')
+    const answered = session.addToolOutput(answer)
+    await late.reached
+    answering = false
+    expect(await run.stop()).toMatchObject({ status: 'stopped' })
+    late.open()
+    await answered
+    expect(await runtime.runs.resume(run.runId).result).toMatchObject({ status: 'completed', text: 'Booked' })
+    expectOrder(heard.events)
+  })
+
+  test('drops such an answer when another run takes its place', async () => {
+    const stopping = door()
+    const store = hooked(memoryStore(), async (method, [change], call) => {
+      const { run } = (change ?? {}) as { run?: { status: string } }
+      if (method === 'commit' && run?.status === 'stopped') await stopping.pass()
+      return call()
+    })
+    const { session, heard, model } = start([askDate, reply.text('Something else')], { store })
+    const run = session.send('When?')
+    await heard.when('run-waiting')
+    await session.stop()
+    await stopping.reached
+    await session.addToolOutput(answer)
+    stopping.open()
+    await run.result
+    expect(await session.send('Never mind').result).toMatchObject({ text: 'Something else' })
+    expect(problemsOf(model.calls[1]?.prompt ?? [])).toEqual([])
+    await expect.poll(() => store.readInbox('trip')).toEqual([])
     expectOrder(heard.events)
   })
 

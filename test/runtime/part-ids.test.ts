@@ -7,7 +7,9 @@ import { expectOrder, record } from './record.ts'
 function start() {
   const model = manualModel()
   const work = tool({ inputSchema: z.object({}), execute: () => 1 })
-  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work } }), { store: memoryStore() })
+  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work }, doomLoop: false }), {
+    store: memoryStore(),
+  })
   const session = runtime.session('trip')
   return { model, session, heard: record(session) }
 }

@@ -1,6 +1,8 @@
 import { expect, onTestFinished } from 'vitest'
+import type { Approval, ApprovalDesk } from '../../src/api/types.ts'
 import type { AnyEvent, EventKind } from '../../src/events/kinds.ts'
 import { isDurable, isEnd } from '../../src/events/kinds.ts'
+import type { ApprovalAnswers, ApprovalReason } from '../../src/sessions/records.ts'
 
 type Of<K extends EventKind> = Extract<AnyEvent, { kind: K }>
 
@@ -57,12 +59,21 @@ export function expectOrder(events: readonly AnyEvent[]) {
   const started = new Set<string>()
   const ended = new Set<string>()
   const open = new Map<string, string>()
+  /** Calls that a leg had started when it died. */
+  const cut = new Set<string>()
+  /** Calls about which somebody is asked: a stop leaves them to the resume, or to the run that takes its place. */
+  const doubted = new Map<string, string>()
   const texts = new Map<string, string>()
   for (const event of events) {
     const where = `${event.kind} (seq ${event.seq})`
     // A request that was refused has an end of its own, which is not stored.
     const refused = event.kind === 'run-failed' && !started.has(event.runId)
     if (event.kind === 'run-started') started.add(event.runId)
+    if (event.kind === 'run-started' && event.resumed) {
+      // Another leg: what the one before had started is settled by this one, or started again.
+      ended.delete(event.runId)
+      for (const [toolCallId, runId] of open) if (runId === event.runId) cut.add(toolCallId)
+    }
     if (isDurable(event.kind) && !refused) expect(event.seq, where).toBe(++seq)
     else if (event.runId) expect(event.seq, where).toBe(seq)
     if (!event.runId) continue
@@ -73,11 +84,20 @@ export function expectOrder(events: readonly AnyEvent[]) {
       turn = event.turn
     }
     if (event.kind === 'tool-execution-started') {
-      expect(open.has(event.toolCallId), where).toBe(false)
+      expect(open.has(event.toolCallId) && !cut.delete(event.toolCallId), where).toBe(false)
       open.set(event.toolCallId, event.runId)
     }
-    if (event.kind === 'tool-execution-finished') expect(open.delete(event.toolCallId), where).toBe(true)
-    if (isEnd(event.kind)) expect([...open.values()], `${where}: calls left open`).not.toContain(event.runId)
+    // One that was denied has never started.
+    if (event.kind === 'tool-execution-finished' && !(event.outcome === 'denied' && event.duration === 0))
+      expect(open.delete(event.toolCallId), where).toBe(true)
+    if (event.kind === 'approval-requested' && event.approval.reason === 'in-doubt')
+      doubted.set(event.approval.id, event.approval.toolCallId)
+    if (event.kind === 'approval-resolved') doubted.delete(event.approvalId)
+    if (isEnd(event.kind)) {
+      const asked = event.kind === 'run-stopped' ? [...doubted.values()] : []
+      const left = [...open].filter(([toolCallId]) => !asked.includes(toolCallId)).map(([, runId]) => runId)
+      expect(left, `${where}: calls left open`).not.toContain(event.runId)
+    }
     if (event.kind === 'text-delta' || event.kind === 'reasoning-delta') {
       const key = `${event.messageId} ${event.partId}`
       const text = texts.get(key) ?? ''
@@ -93,3 +113,10 @@ export function expectOrder(events: readonly AnyEvent[]) {
     }
   }
 }
+
+/** Answers an approval that was recorded: events know nothing of the types of the runtime that told them. */
+export const answer = <R extends ApprovalReason>(
+  { approvals }: { readonly approvals: unknown },
+  approval: unknown,
+  given: ApprovalAnswers[R],
+): Promise<void> => (approvals as ApprovalDesk).answer(approval as Approval, given as never)

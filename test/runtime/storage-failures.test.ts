@@ -1,5 +1,6 @@
 import { AgentError, createRuntime, defineAgent, memoryStore, type Store } from 'turnloop/runtime'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { manualModel } from './manual-model.ts'
 import { record } from './record.ts'
 import { type Hook, hooked } from './stores.ts'
@@ -160,7 +161,7 @@ describe('a run whose end can not be written', () => {
       await expect
         .poll(() => session.view.getSnapshot())
         .toMatchObject({ status: 'error', run: { phase: 'interrupted' }, error: { code: 'storage-lost' } })
-      await vi.waitFor(() => expect(call.cancelled || how === 'it was completed').toBe(true))
+      await waitFor(() => expect(call.cancelled || how === 'it was completed').toBe(true))
     },
   )
 
@@ -173,7 +174,7 @@ describe('a run whose end can not be written', () => {
     expect(heard.kinds()).toEqual(['run-released'])
   })
 
-  test('is superseded by the next input once the store works', async () => {
+  test('is ended as it was told once the store works, before the next input runs', async () => {
     const { run, session, broken, repair, model, heard } = await underWay()
     broken.set('commit', full)
     run.abort()
@@ -183,6 +184,6 @@ describe('a run whose end can not be written', () => {
     const call = await model.next()
     call.finish()
     expect(await next.result).toMatchObject({ status: 'completed' })
-    expect(heard.of('run-cancelled')).toMatchObject([{ runId: run.runId, reason: 'superseded' }])
+    expect(heard.of('run-cancelled')).toMatchObject([{ runId: run.runId, reason: 'aborted' }])
   })
 })

@@ -48,7 +48,8 @@ function start(
       return new Promise<string>(() => {})
     },
   })
-  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work, hang } }), { store })
+  const form = tool({ inputSchema: z.object({}), outputSchema: z.string() })
+  const runtime = createRuntime(defineAgent({ name: 'assistant', model, tools: { work, hang, form } }), { store })
   const session = runtime.session('trip')
   return { model, runtime, session, heard: record(runtime), started, signals }
 }
@@ -152,6 +153,49 @@ describe('a full disk', () => {
       { toolCallId: 'b', output: { type: 'error-text', value: expect.stringMatching(/unknown/) } },
     ])
     expectOrder(heard.events.filter(({ kind }) => kind !== 'run-released'))
+  })
+
+  test('at an answer that a person gave releases the run, and does not fail it', async () => {
+    let refused = 0
+    const { store } = failing((...call) => commits('tool-execution-finished')(...call) && refused++ === 0)
+    const model = scriptedModel([
+      reply.all(reply.call('form', {}, { toolCallId: 'a' }), reply.call('hang', {}, { toolCallId: 'b' })),
+    ])
+    const { session, runtime, signals, heard } = start(store, model)
+    const run = session.send('Hi')
+    await heard.when('tool-execution-started')
+    await session.addToolOutput({ tool: 'form', toolCallId: 'a', output: 'filled in' })
+    await expect(run.result).rejects.toMatchObject(isFull)
+    expect(heard.kinds().at(-1)).toBe('run-released')
+    expect(signals[0]?.aborted).toBe(true)
+    expect((await store.readRun(run.runId))?.status).toBe('running')
+    expect(await runtime.sessions.list()).toMatchObject([{ status: 'interrupted' }])
+  })
+
+  test('leaves a session that is deleted, and used again, as any other: inputs wait behind a run that waits', async () => {
+    const { store, repair } = failing(commits('assistant-message-committed'))
+    const model = manualModel()
+    const { session, runtime, heard } = start(store, model as never)
+    const lost = session.send('lost')
+    ;(await model.next()).finish()
+    await expect(lost.result).rejects.toMatchObject(isFull)
+    repair()
+    await session.delete()
+    const run = session.send('anew')
+    const call = await model.next()
+    expect(await runtime.sessions.list()).toMatchObject([{ status: 'running' }])
+    const second = session.send('second')
+    await heard.when('input-queued', ({ runId }) => runId === second.runId)
+    call.toolCall('form', {}, 'a')
+    call.finish('tool-calls')
+    await heard.when('run-waiting')
+    expect(await runtime.sessions.list()).toMatchObject([{ status: 'waiting' }])
+    await session.addToolOutput({ tool: 'form', toolCallId: 'a', output: 'filled in' })
+    ;(await model.next()).finish()
+    expect(await run.result).toMatchObject({ status: 'completed' })
+    ;(await model.next()).finish()
+    expect(await second.result).toMatchObject({ status: 'completed' })
+    expect(heard.of('run-cancelled')).toEqual([])
   })
 
   test('when a run is aborted ends it all the same, for those who hold it', async () => {

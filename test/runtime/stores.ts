@@ -1,7 +1,7 @@
 import type { Claim, Store } from '../../src/sessions/store.ts'
 
-type Asked = Exclude<keyof Store, 'watch'>
-/** Stands before every method but `watch`; `call` goes on to the store. */
+type Asked = Exclude<keyof Store, 'watch' | 'announce'>
+/** Stands before every method but `watch` and `announce`; `call` goes on to the store. */
 export type Hook = (method: Asked, args: readonly unknown[], call: () => Promise<unknown>) => Promise<unknown>
 
 /** A store in which the test can hold up, fail or watch every call. */
@@ -9,7 +9,7 @@ export function hooked(store: Store, hook: Hook): Store {
   return new Proxy(store, {
     get: (target, method: keyof Store) => {
       const own = target[method] as (...args: unknown[]) => Promise<unknown>
-      if (method === 'watch') return own.bind(target)
+      if (method === 'watch' || method === 'announce') return own.bind(target)
       return (...args: unknown[]) => hook(method, args, () => own.apply(target, args))
     },
   })
@@ -68,6 +68,7 @@ export function mortal(store: Store): MortalStore {
   return new Proxy(access, {
     get: (target, key: keyof MortalStore) => {
       if (key === 'die') return die
+      if (key === 'announce') return (word: Parameters<Store['announce']>[0]) => dead || store.announce(word)
       if (key !== 'watch') return target[key]
       return (listener: Parameters<Store['watch']>[0]) => {
         const leave = store.watch(listener)
@@ -83,3 +84,7 @@ export function mortal(store: Store): MortalStore {
     claims.clear()
   }
 }
+
+/** Parts of the answer that is being written, as far as they are saved. */
+export const drafted = async (store: Store): Promise<number> =>
+  (await store.readSession('trip', { messages: 0 }))?.draft?.message.parts.length ?? 0

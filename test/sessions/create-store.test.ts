@@ -3,7 +3,7 @@ import { createStore } from '../../src/sessions/create-store.ts'
 import type { Database, Transaction } from '../../src/sessions/database.ts'
 import { memoryDatabase } from '../../src/sessions/memory-database.ts'
 import { localOwnership } from '../../src/sessions/ownership.ts'
-import type { Store } from '../../src/sessions/store.ts'
+import type { NewSession, Store } from '../../src/sessions/store.ts'
 import {
   allEvents,
   changeOf,
@@ -126,6 +126,28 @@ describe('cost', () => {
     await store.deleteSession('s')
     expect(Math.max(...costs.map(({ records }) => records))).toBeLessThanOrEqual(500)
   })
+
+  test('of reading what is to be seen counts nothing of what is hidden', async () => {
+    const costs: Cost[] = []
+    const store = over(counting(memoryDatabase(), costs))
+    const claim = await claimed(store, 's')
+    const session = sessionRecord('s', {
+      messageCount: 2000,
+      hidden: [
+        [100, 700],
+        [900, 1990],
+      ],
+    })
+    await store.commit(messagesChange(claim, 0, 1999, { session }))
+    costs.length = 0
+    expect(await store.readMessages('s', {})).toHaveLength(310)
+    expect((await store.readSession('s', { messages: 20 }))?.messages).toHaveLength(20)
+    expect(costs.map(({ records }) => records)).toEqual([1, 310, expect.any(Number)])
+    expect(costs[2]?.records).toBeLessThan(30)
+    costs.length = 0
+    expect(await store.readMessages('s', { hidden: true })).toHaveLength(2000)
+    expect(costs.map(({ records }) => records)).toEqual([1, 500, 500, 500, 500])
+  })
 })
 
 describe('a deletion that stopped half-way', () => {
@@ -198,5 +220,69 @@ describe('a deletion that stopped half-way', () => {
     expect(await allEvents(store, 's')).toHaveLength(10)
     expect(await store.readRun('new')).toBeDefined()
     expect(await store.commit(messagesChange(claim, 10, 10))).toEqual({ seq: 11 })
+  })
+})
+
+describe('a session that comes whole, whose writer dies on the way', () => {
+  const made = (id: string): NewSession => ({
+    session: sessionRecord(id, { messageCount: 250, updatedAt: 5 }),
+    settings: { v: 1, title: 'Mine' },
+    state: { v: 1, value: 1 },
+    messages: Array.from({ length: 250 }, (_, index) => userMessage(index)),
+    summaries: [{ v: 1, n: 1, at: 1, text: 'All', before: 1, covers: 1 }],
+    blobs: [{ v: 1, blobId: 'b', mediaType: 'a/b', data: new Blob(['x']) }],
+  })
+  const never = new Promise<void>(() => {})
+
+  // The mark, three steps of messages, one of summaries, one of blobs; the seventh would make it seen.
+  test.each([1, 2, 4, 5, 6])(
+    'after %i steps, is never seen, and swept by the next owner of any session',
+    async (steps) => {
+      const database = memoryDatabase()
+      const store = over(database)
+      void over(gated(database, steps, never)).createSession(made('s'))
+      const ofSession = async () => (await everything(database)).length
+      await expect.poll(ofSession).toBeGreaterThan(0)
+      for (let before = -1; before !== (await ofSession()); ) before = await ofSession()
+      expect(await store.readSession('s', { messages: 1 })).toBeUndefined()
+      expect(await store.listSessions({ limit: 10 })).toEqual([])
+      await claimed(store, 'other')
+      // The epoch and the owner of the other one.
+      await expect.poll(ofSession).toBe(2)
+    },
+  )
+
+  test('is left alone by others while it is being written', async () => {
+    const database = memoryDatabase()
+    const ownership = localOwnership()
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const making = over(gated(database, 3, gate), ownership).createSession(made('s'))
+    const store = over(database, ownership)
+    await claimed(store, 'other')
+    await store.deleteSession('other')
+    open()
+    await making
+    expect(await store.readMessages('s', {})).toHaveLength(250)
+  })
+
+  test('and goes on late finds that it was swept', async () => {
+    const database = memoryDatabase()
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const making = over(gated(database, 3, gate)).createSession(made('s'))
+    making.catch(() => {})
+    await expect.poll(async () => (await everything(database)).length).toBeGreaterThan(200)
+    // Its lock was taken from it meanwhile: this one has locks of its own.
+    const store = over(database)
+    await claimed(store, 'other')
+    await expect.poll(async () => (await everything(database)).length).toBe(2)
+    open()
+    await expect(making).rejects.toMatchObject({ code: 'ownership-lost' })
+    expect(await everything(database)).toHaveLength(2)
   })
 })

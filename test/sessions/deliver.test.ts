@@ -47,6 +47,7 @@ function page(
     events: events.map((event, i) => ({ ...event, seq: i + 1 })),
     messages: new Map(messages.map((message) => [message.index, message])),
     calls: new Map(calls.map((call) => [callKey(call.runId, call.toolCallId), call])),
+    approvals: new Map(),
     end: true,
   }
 }

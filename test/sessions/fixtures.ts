@@ -1,5 +1,5 @@
 import type { StoredEvent } from '../../src/events/stored.ts'
-import type { MessageRecord, RunRecord, SessionRecord } from '../../src/sessions/records.ts'
+import type { AuditRecord, GrantRecord, MessageRecord, RunRecord, SessionRecord } from '../../src/sessions/records.ts'
 import { noUsage } from '../../src/sessions/records.ts'
 import type { Change, Claim, Store } from '../../src/sessions/store.ts'
 
@@ -55,9 +55,29 @@ export const runRecord = (sessionId: string, runId = 'run', change: Partial<RunR
   request: { input: 'Hello' },
   turns: 0,
   usage: noUsage,
+  leg: 1,
+  resumes: 0,
+  checkpoint: { step: 'user-input', turn: 0, messageCount: 1, at: 1 },
   startedAt: 1,
   firstIndex: 0,
   ...change,
+})
+
+export const grantOf = (actionKey: string, change: Partial<GrantRecord> = {}): GrantRecord => ({
+  v: 1,
+  sessionId: 's',
+  actionKey,
+  toolName: 'tool',
+  grantedAt: 1,
+  approvalId: 'a',
+  ...change,
+})
+
+export const noteOn = (runId: string, n: number): AuditRecord => ({
+  v: 1,
+  runId,
+  n,
+  entries: [{ at: n, turn: 1, toolCallId: 'c', toolName: 'tool', transition: 'started', by: 'runtime' }],
 })
 
 /** A claim that is there for the taking. */

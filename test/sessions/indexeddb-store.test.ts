@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { indexedDbStore } from '../../src/sessions/indexeddb-store.ts'
+import { schemaVersion } from '../../src/sessions/migrations.ts'
 import type { Store } from '../../src/sessions/store.ts'
 import { allEvents, changeOf, claimed, messagesChange, runRecord, runStarted, userMessage } from './fixtures.ts'
 
@@ -227,7 +228,7 @@ describe('a lost connection', () => {
     // The other tab is so fast that it applies the input before this one is back.
     const other = open()
     const claim = await claimed(other, 's')
-    await other.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s'), applied: [item.n] }))
+    await other.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s'), applied: item ? [item.n] : [] }))
     const next = { ...runRecord('s'), runId: 'next' }
     const originalOpen = IDBFactory.prototype.open
     let applied: Promise<unknown> | undefined
@@ -298,7 +299,7 @@ describe('another version of turnloop', () => {
     const store = open()
     const claim = await claimed(store, 's')
     await store.commit(changeOf(claim))
-    const upgrade = indexedDB.open(name, 2)
+    const upgrade = indexedDB.open(name, schemaVersion + 1)
     const blocked = vi.fn()
     upgrade.onblocked = blocked
     const db = await settled(upgrade)
@@ -309,19 +310,22 @@ describe('another version of turnloop', () => {
     await expect(open().listSessions({ limit: 1 })).rejects.toMatchObject(outdated)
   })
 
-  test.each([{ version: 2, id: 'x' }, 2, null])('whose schema is %o is refused, and left untouched', async (schema) => {
-    const store = open()
-    await store.say('s', 'run', { type: 'stop', after: 'now' })
-    await raw((objectStore) => objectStore.put(schema, schemaKey))
-    const before = await raw((objectStore) => objectStore.getAll())
-    for (const refused of [store, open()]) {
-      await expect(refused.say('s', 'run', { type: 'stop', after: 'now' })).rejects.toMatchObject({
-        code: 'storage-outdated',
-      })
-      await expect(refused.claim('s')).rejects.toMatchObject({ code: 'storage-outdated' })
-    }
-    expect(await raw((objectStore) => objectStore.getAll())).toEqual(before)
-  })
+  test.each([{ version: schemaVersion + 1, id: 'x' }, schemaVersion, null])(
+    'whose schema is %o is refused, and left untouched',
+    async (schema) => {
+      const store = open()
+      await store.say('s', 'run', { type: 'stop', after: 'now' })
+      await raw((objectStore) => objectStore.put(schema, schemaKey))
+      const before = await raw((objectStore) => objectStore.getAll())
+      for (const refused of [store, open()]) {
+        await expect(refused.say('s', 'run', { type: 'stop', after: 'now' })).rejects.toMatchObject({
+          code: 'storage-outdated',
+        })
+        await expect(refused.claim('s')).rejects.toMatchObject({ code: 'storage-outdated' })
+      }
+      expect(await raw((objectStore) => objectStore.getAll())).toEqual(before)
+    },
+  )
 })
 
 describe('an origin that is cleared under a live page', () => {

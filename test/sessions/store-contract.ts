@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { InboxItem, Said } from '../../src/sessions/records.ts'
 import type { Claim, Store, StoreChange } from '../../src/sessions/store.ts'
 import {
   allEvents,
   changeOf,
   claimed,
+  grantOf,
   messagesChange,
+  noteOn,
   runRecord,
   runStarted,
   sessionRecord,
@@ -167,6 +170,22 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
     })
 
     describe('a commit', () => {
+      test('keeps summaries beside each other, for as long as their session is there', async () => {
+        const summary = (n: number) => ({ v: 1 as const, n, at: 1, text: `Summary ${n}`, before: 4 * n, covers: 4 * n })
+        const claim = await claimed(here, 's')
+        const other = await claimed(here, 'other')
+        await here.commit(changeOf(claim, { summary: summary(1) }))
+        await here.commit(changeOf(claim, { summary: summary(2) }))
+        await here.commit(changeOf(other, { summary: summary(1) }))
+        expect(await there.readSummary('s', 1)).toEqual(summary(1))
+        expect(await there.readSummary('s', 2)).toEqual(summary(2))
+        expect(await there.readSummary('s', 3)).toBeUndefined()
+        await there.deleteSession('s')
+        expect(await there.readSummary('s', 1)).toBeUndefined()
+        expect(await there.readSummary('s', 2)).toBeUndefined()
+        expect(await there.readSummary('other', 1)).toEqual(summary(1))
+      })
+
       test('numbers events from 1 without gaps, and answers with the last number', async () => {
         const claim = await claimed(here, 's')
         expect(await here.commit(changeOf(claim, { events: [runStarted(), turnCompleted()] }))).toEqual({ seq: 2 })
@@ -203,6 +222,7 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
           run,
           calls: [call],
           inbox: [],
+          approvals: [],
         })
       })
 
@@ -263,6 +283,99 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
       })
     })
 
+    describe('what a day has used', () => {
+      const day = '2026-01-15'
+      const usage = { inputTokens: 10, outputTokens: 2, cachedInputTokens: 4, reasoningTokens: 1 }
+
+      test('is nothing before something was used', async () => {
+        expect(await here.readSpend(day)).toBeUndefined()
+      })
+
+      test('grows with the commits of all sessions and tabs, each day for itself', async () => {
+        const claims = await Promise.all(['a', 'b', 'c', 'd'].map((id) => claimed(id < 'c' ? here : there, id)))
+        await Promise.all(
+          claims.map((claim, i) =>
+            (i < 2 ? here : there).commit(changeOf(claim, { spend: { day, usage, cost: 0.25 } })),
+          ),
+        )
+        const [claim] = claims as [Claim]
+        await here.commit(changeOf(claim, { spend: { day: '2026-01-16', usage, cost: 2 } }))
+        await here.commit(changeOf(claim))
+        const all = { inputTokens: 40, outputTokens: 8, cachedInputTokens: 16, reasoningTokens: 4 }
+        expect(await there.readSpend(day)).toEqual({ v: 1, day, usage: all, cost: 1 })
+        expect(await here.readSpend('2026-01-16')).toMatchObject({ usage, cost: 2 })
+      })
+
+      test('is booked once, however often its commit is made, and not where that is refused', async () => {
+        const claim = await claimed(here, 's')
+        const change = changeOf(claim, { spend: { day, usage, cost: 1 } })
+        await here.commit(change)
+        await here.commit(change)
+        await expect(here.commit({ ...change, id: 'other', epoch: 0 })).rejects.toMatchObject(lostOwnership)
+        expect(await here.readSpend(day)).toMatchObject({ usage, cost: 1 })
+      })
+
+      test('outlasts its sessions', async () => {
+        await here.commit(changeOf(await claimed(here, 's'), { spend: { day, usage, cost: 1 } }))
+        await here.deleteSession('s')
+        expect(await here.readSpend(day)).toMatchObject({ cost: 1 })
+      })
+    })
+
+    describe('a late result', () => {
+      const result = {
+        toolCallId: 'c',
+        toolName: 'send',
+        outcome: 'success',
+        modelOutput: { type: 'text', value: 'ok' },
+      } as const
+      const row = {
+        v: 1,
+        runId: 'run',
+        toolCallId: 'c',
+        toolName: 'send',
+        input: {},
+        state: 'finished',
+        startedAt: 1,
+      } as const
+
+      test('is noted with its call, and changes nothing else', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(
+          changeOf(claim, {
+            calls: [row],
+            run: runRecord('s'),
+            session: sessionRecord('s', { run: { runId: 'run', status: 'running' } }),
+          }),
+        )
+        const before = await here.readSession('s', { messages: 5 })
+        const heard: StoreChange[] = []
+        here.watch((change) => heard.push(change))
+        await here.saveLate('s', { epoch: claim.epoch, runId: 'run', toolCallId: 'c', result })
+        expect(await here.readSession('s', { messages: 5 })).toEqual({ ...before, calls: [{ ...row, late: result }] })
+        expect(heard).toEqual([])
+      })
+
+      test('is dropped where another owner followed, the call is not known, or its session was deleted', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(
+          changeOf(claim, {
+            calls: [row],
+            run: runRecord('s'),
+            session: sessionRecord('s', { run: { runId: 'run', status: 'running' } }),
+          }),
+        )
+        await here.saveLate('s', { epoch: claim.epoch, runId: 'run', toolCallId: 'other', result })
+        claim.release()
+        const next = await claimed(there, 's')
+        await here.saveLate('s', { epoch: claim.epoch, runId: 'run', toolCallId: 'c', result })
+        expect(await here.readCalls('run')).toEqual([row])
+        await there.deleteSession('s')
+        await there.saveLate('s', { epoch: next.epoch, runId: 'run', toolCallId: 'c', result })
+        expect(await there.readCalls('run')).toEqual([])
+      })
+    })
+
     describe('the inbox', () => {
       test('keeps the order in which things were said', async () => {
         await here.say('s', 'one', { type: 'input', request: { input: '1' } })
@@ -290,10 +403,10 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
 
       test('loses an item with the commit that applies it, and never gives its number to another', async () => {
         const claim = await claimed(here, 's')
-        const first = await there.say('s', 'run', { type: 'stop', after: 'now' })
+        const first = (await there.say('s', 'run', { type: 'stop', after: 'now' })) as InboxItem
         await here.commit(changeOf(claim, { applied: [first.n] }))
         expect(await there.readInbox('s')).toEqual([])
-        const second = await there.say('s', 'run', { type: 'abort', cause: 'aborted' })
+        const second = (await there.say('s', 'run', { type: 'abort', cause: 'aborted' })) as InboxItem
         expect(second.n).toBeGreaterThan(first.n)
         // A late commit that names the first one again leaves the second alone.
         await here.commit(changeOf(claim, { applied: [first.n] }))
@@ -313,11 +426,78 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
         expect(await there.withdraw('s', 'two')).toBe(false)
       })
 
+      test('gives back an input that steers a run, by its id, and nothing else of that run', async () => {
+        const claim = await claimed(here, 's')
+        await here.say('s', 'run', { type: 'steer', inputId: 'a', input: 'one' })
+        await here.say('s', 'run', { type: 'steer', inputId: 'b', input: 'two' })
+        const stop = await here.say('s', 'run', { type: 'stop', after: 'turn' })
+        expect(await there.withdraw('s', 'a', 'steer')).toBe(true)
+        expect(await there.withdraw('s', 'a', 'steer')).toBe(false)
+        expect(await there.withdraw('s', 'run', 'steer')).toBe(false)
+        const [left, ...others] = await here.readInbox('s')
+        expect([left, others]).toMatchObject([{ inputId: 'b' }, [stop]])
+        const delivered = {
+          ...turnCompleted(),
+          kind: 'input-delivered',
+          inputId: 'a',
+          input: 'one',
+          mode: 'steer',
+        } as const
+        await expect(here.commit(changeOf(claim, { events: [delivered], applied: [1_000_000] }))).rejects.toMatchObject(
+          {
+            code: 'aborted',
+          },
+        )
+        await here.commit(changeOf(claim, { events: [delivered], applied: left ? [left.n] : [] }))
+        expect(await there.withdraw('s', 'b', 'steer')).toBe(false)
+      })
+
+      test('holds up the completion of a run that is still to hear an input, but not of one that the input supersedes', async () => {
+        const claim = await claimed(here, 's')
+        const completed = () => changeOf(claim, { run: { ...runRecord('s'), status: 'completed', endedAt: 5 } })
+        const request = { input: 'one' }
+        const said = await there.say('s', 'other', { type: 'input', request, steers: true })
+        expect(await here.commit(completed())).toMatchObject({ heldUp: true })
+        expect((await here.commit({ ...completed(), applied: said ? [said.n] : [] })).heldUp).toBeUndefined()
+        await there.say('s', 'other', { type: 'input', request, steers: true, supersedes: 'run' })
+        await there.say('s', 'another', { type: 'input', request })
+        expect((await here.commit(completed())).heldUp).toBeUndefined()
+      })
+
+      test('takes one result per call', async () => {
+        const output = { type: 'tool-output', toolCallId: 'c', output: 1 } as const
+        const refused = { code: 'duplicate-tool-output' }
+        await here.say('s', 'run', output)
+        await expect(there.say('s', 'run', output)).rejects.toMatchObject(refused)
+        await there.say('s', 'run', { ...output, toolCallId: 'd' })
+        const claim = await claimed(here, 's')
+        const said = await here.readInbox('s')
+        const result = {
+          toolCallId: 'c',
+          toolName: 't',
+          outcome: 'success',
+          modelOutput: { type: 'text', value: '1' },
+        } as const
+        const row = {
+          v: 1,
+          runId: 'run',
+          toolCallId: 'c',
+          toolName: 't',
+          input: {},
+          state: 'finished',
+          startedAt: 1,
+          result,
+        } as const
+        await here.commit(changeOf(claim, { calls: [row], applied: said.map(({ n }) => n) }))
+        await expect(there.say('s', 'run', output)).rejects.toMatchObject(refused)
+      })
+
       test('either withdraws an input or starts its run, whoever is first', async () => {
         for (let i = 0; i < 20; i++) {
           const sessionId = `s${i}`
           const claim = await claimed(here, sessionId)
-          const { n } = await there.say(sessionId, `r${i}`, { type: 'input', request: { input: 'Hello' } })
+          const said = await there.say(sessionId, `r${i}`, { type: 'input', request: { input: 'Hello' } })
+          const { n } = said as InboxItem
           const start = () =>
             here.commit(
               changeOf(claim, { events: [runStarted(`r${i}`)], run: runRecord(sessionId, `r${i}`), applied: [n] }),
@@ -332,6 +512,162 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
           if (started?.status === 'rejected') expect(started.reason).toMatchObject({ code: 'aborted' })
           expect((await here.readRun(`r${i}`)) === undefined).toBe(took)
         }
+      })
+    })
+
+    describe('a request with an id of its own', () => {
+      const request = (clientRequestId: string): Said => ({
+        type: 'input',
+        request: { input: 'Hello', clientRequestId },
+      })
+
+      test('is said once, however many tabs say it at the same moment', async () => {
+        const said = await Promise.all([here, there, here].map((store) => store.say('s', 'run', request('once'))))
+        expect(said.filter((item) => item === undefined)).toHaveLength(2)
+        expect(await there.readInbox('s')).toEqual(said.filter((item) => item !== undefined))
+        expect(await there.say('s', 'other', request('other'))).toBeDefined()
+      })
+
+      test('is not said again once its run has begun, nor when that has ended', async () => {
+        const claim = await claimed(here, 's')
+        for (const status of ['running', 'completed'] as const) {
+          await here.commit(changeOf(claim, { run: runRecord('s', 'run', { status }) }))
+          expect(await there.say('s', 'run', request('once'))).toBeUndefined()
+        }
+        expect(await there.readInbox('s')).toEqual([])
+      })
+
+      test('is said again once its input was withdrawn, or its session deleted', async () => {
+        await here.say('s', 'run', request('once'))
+        await here.withdraw('s', 'run')
+        expect(await there.say('s', 'run', request('once'))).toBeDefined()
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s') }))
+        await here.deleteSession('s')
+        expect(await there.say('s', 'run', request('once'))).toBeDefined()
+      })
+
+      test('is found among more items than a transaction reads', async () => {
+        for (let n = 0; n < 520; n++) await here.say('s', `r${n}`, { type: 'stop', after: 'now' })
+        await here.say('s', 'run', request('once'))
+        expect(await there.say('s', 'run', request('once'))).toBeUndefined()
+      })
+    })
+
+    describe('the state of a session', () => {
+      const stateOf = async (store: Store, id = 's') => (await store.readSession(id, { messages: 0 }))?.state
+
+      test('is what the last commit made of it, and cleared by undefined', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim))
+        expect(await stateOf(there)).toBeUndefined()
+        await here.commit(changeOf(claim, { state: { value: { count: 1 } } }))
+        await here.commit(changeOf(claim))
+        expect(await stateOf(there)).toEqual({ v: 1, value: { count: 1 } })
+        await here.commit(changeOf(claim, { state: { value: null } }))
+        expect(await stateOf(there)).toEqual({ v: 1, value: null })
+        await here.commit(changeOf(claim, { state: { value: undefined } }))
+        expect(await stateOf(there)).toBeUndefined()
+      })
+
+      test('is written by the owner alone, and goes with the session', async () => {
+        const old = await claimed(here, 's')
+        await here.commit(changeOf(old, { state: { value: 'kept' } }))
+        old.release()
+        const claim = await claimed(there, 's')
+        await expect(here.commit(changeOf(old, { state: { value: 'late' } }))).rejects.toMatchObject(lostOwnership)
+        expect(await stateOf(here)).toMatchObject({ value: 'kept' })
+        await there.deleteSession('s')
+        claim.release()
+        const anew = await claimed(here, 's')
+        await here.commit(changeOf(anew))
+        expect(await stateOf(here)).toBeUndefined()
+      })
+    })
+
+    describe('grants', () => {
+      const keysOf = async (store: Store) => (await store.readGrants('s')).map(({ actionKey }) => actionKey)
+
+      test('come with the commit of an answer, one per action key, and are read in every tab', async () => {
+        const claim = await claimed(here, 's')
+        expect(await there.readGrants('s')).toEqual([])
+        await here.commit(changeOf(claim, { grants: [grantOf('pay', { expiresAt: 5 }), grantOf('mail')] }))
+        await here.commit(changeOf(claim, { grants: [grantOf('pay', { grantedAt: 2 })] }))
+        expect(await there.readGrants('s')).toEqual([grantOf('mail'), grantOf('pay', { grantedAt: 2 })])
+        expect(await there.readGrants('other')).toEqual([])
+      })
+
+      test('are not written with a commit that is refused', async () => {
+        await expect(
+          here.commit(changeOf({ sessionId: 's', epoch: 1 }, { grants: [grantOf('pay')] })),
+        ).rejects.toMatchObject(lostOwnership)
+        expect(await keysOf(there)).toEqual([])
+      })
+
+      test('are more than a transaction reads', async () => {
+        const claim = await claimed(here, 's')
+        const names = Array.from({ length: 501 }, (_, n) => `tool\n${String(n).padStart(3, '0')}`)
+        await here.commit(changeOf(claim, { grants: names.map((name) => grantOf(name)) }))
+        expect(await keysOf(there)).toEqual(names)
+      })
+
+      test('are taken back by anybody, once, and all tabs are told', async () => {
+        const heard: StoreChange[] = []
+        const heardElsewhere: StoreChange[] = []
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim, { grants: [grantOf('pay'), grantOf('mail')] }))
+        here.watch((change) => heard.push(change))
+        there.watch((change) => heardElsewhere.push(change))
+        expect(await there.revokeGrant('s', 'pay')).toBe(true)
+        expect(await there.revokeGrant('s', 'pay')).toBe(false)
+        expect(await here.revokeGrant('other', 'mail')).toBe(false)
+        expect(await keysOf(here)).toEqual(['mail'])
+        const told = [{ type: 'grants', sessionId: 's' }]
+        await expect.poll(() => heard).toEqual(told)
+        await expect.poll(() => heardElsewhere).toEqual(told)
+      })
+
+      test('go with their session', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim, { grants: [grantOf('pay')] }))
+        await there.deleteSession('s')
+        claim.release()
+        await here.commit(changeOf(await claimed(here, 's')))
+        expect(await keysOf(here)).toEqual([])
+      })
+    })
+
+    describe('the audit trail of a run', () => {
+      test('is read in the order of its commits, whole, and is its own', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s') }))
+        expect(await there.readAudit('run')).toEqual([])
+        for (let n = 1; n <= 12; n++) await here.commit(changeOf(claim, { audit: [noteOn('run', n)] }))
+        await here.commit(
+          changeOf(claim, { run: runRecord('s', 'next'), audit: [noteOn('run', 13), noteOn('next', 1)] }),
+        )
+        expect((await there.readAudit('run')).map(({ n }) => n)).toEqual(Array.from({ length: 13 }, (_, n) => n + 1))
+        expect(await there.readAudit('next')).toEqual([noteOn('next', 1)])
+        expect(await there.readAudit('nobody')).toEqual([])
+      })
+
+      test('has more records than a transaction reads', async () => {
+        const claim = await claimed(here, 's')
+        const audit = Array.from({ length: 501 }, (_, n) => noteOn('run', n + 1))
+        await here.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s'), audit }))
+        expect(await there.readAudit('run')).toEqual(audit)
+      })
+
+      test('is written by the owner alone, and goes with the session', async () => {
+        const claim = await claimed(here, 's')
+        await here.commit(changeOf(claim, { events: [runStarted()], run: runRecord('s'), audit: [noteOn('run', 1)] }))
+        const stranger = { sessionId: 's', epoch: claim.epoch - 1 }
+        await expect(there.commit(changeOf(stranger, { audit: [noteOn('run', 2)] }))).rejects.toMatchObject(
+          lostOwnership,
+        )
+        expect(await there.readAudit('run')).toHaveLength(1)
+        await there.deleteSession('s')
+        expect(await here.readAudit('run')).toEqual([])
       })
     })
 
@@ -352,6 +688,36 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
         expect(await indexes({ before: 3, limit: 50 })).toEqual([0, 1, 2])
         expect(await indexes({ limit: 0 })).toEqual([])
         expect(await here.readMessages('nobody', {})).toEqual([])
+      })
+
+      test('leaves out messages that were rewound, unless they are asked for, and keeps them for the events', async () => {
+        const claim = await claimed(here, 's')
+        const session = sessionRecord('s', {
+          messageCount: 1300,
+          hidden: [
+            [0, 20],
+            [300, 1200],
+            [1298, 1299],
+          ],
+        })
+        await here.commit(messagesChange(claim, 0, 1299, { session }))
+        const indexes = async (options: Parameters<Store['readMessages']>[1]) =>
+          (await there.readMessages('s', options)).map(({ index }) => index)
+        const count = (from: number, before: number) => Array.from({ length: before - from }, (_, i) => from + i)
+        const newest = async (messages: number) =>
+          (await there.readSession('s', { messages }))?.messages.map(({ index }) => index)
+
+        expect(await newest(3)).toEqual([1296, 1297, 1299])
+        expect(await newest(120)).toEqual([...count(279, 300), ...count(1200, 1298), 1299])
+        expect(await newest(500)).toEqual([...count(20, 300), ...count(1200, 1298), 1299])
+        expect(await indexes({})).toEqual([...count(20, 300), ...count(1200, 1298), 1299])
+        expect(await indexes({ before: 1202, limit: 5 })).toEqual([297, 298, 299, 1200, 1201])
+        expect(await indexes({ from: 299, before: 1201 })).toEqual([299, 1200])
+        expect(await indexes({ from: 400, before: 500 })).toEqual([])
+        expect(await indexes({ hidden: true })).toEqual(count(0, 1300))
+        expect(await indexes({ from: 299, before: 302, hidden: true })).toEqual([299, 300, 301])
+        const page = await there.readEvents('s', { since: 400, limit: 1 })
+        expect(page.messages.get(400)).toEqual(userMessage(400))
       })
 
       test('gives events after any number, page by page, with what they refer to', async () => {
@@ -497,6 +863,7 @@ export function describeStore(name: string, open: (now?: () => number) => OpenSt
           messages: [userMessage(0)],
           calls: [],
           inbox: [],
+          approvals: [],
         })
       })
 

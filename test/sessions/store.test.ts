@@ -1,13 +1,14 @@
 import { indexedDbStore } from '../../src/sessions/indexeddb-store.ts'
 import { memoryStore } from '../../src/sessions/memory-store.ts'
-import { describeStore } from './store-contract.ts'
+import { describeStore, type OpenStores } from './store-contract.ts'
+import { describeWholeSessions } from './whole-sessions-contract.ts'
 
-describeStore('memoryStore', (now) => {
+function openMemory(now?: () => number): OpenStores {
   const store = memoryStore(now && { now })
   return { here: store, there: store, close: () => store.close() }
-})
+}
 
-describeStore('indexedDbStore', (now) => {
+function openIndexedDb(now?: () => number): OpenStores {
   const name = crypto.randomUUID()
   const options = { name, ...(now && { now }) }
   const here = indexedDbStore(options)
@@ -20,4 +21,9 @@ describeStore('indexedDbStore', (now) => {
       indexedDB.deleteDatabase(name)
     },
   }
-})
+}
+
+for (const describeContract of [describeStore, describeWholeSessions]) {
+  describeContract('memoryStore', openMemory)
+  describeContract('indexedDbStore', openIndexedDb)
+}

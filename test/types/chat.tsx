@@ -1,6 +1,6 @@
 // A React chat, as a user writes it.
 
-import { memo, useState } from 'react'
+import { memo, useMemo, useState } from 'react'
 import type { AppOf, Message } from 'turnloop'
 import { useView } from 'turnloop/react'
 import type { Runtime } from './app.ts'
@@ -113,5 +113,21 @@ export function Header({ choose }: { choose(model: 'fast' | 'smart'): void }) {
         <option key={name}>{name}</option>
       ))}
     </select>
+  )
+}
+
+export function Tree({ runId }: { runId: string }) {
+  const tree = useView(useMemo(() => runtime.runs.tree(runId), [runId]))
+  return (
+    <ul>
+      {tree?.children.map(({ runId, agent, status, usage }) => (
+        <li key={runId}>
+          {agent} {status} {usage.outputTokens}
+          <button type="button" onClick={() => runtime.runs.get(runId).stop()}>
+            Stop
+          </button>
+        </li>
+      ))}
+    </ul>
   )
 }

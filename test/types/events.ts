@@ -1,5 +1,5 @@
 // Events, contexts and handles are typed from the agents.
-import type { AgentError, Call, Message, ToolPart, Usage } from 'turnloop'
+import type { AgentError, Call, Message, StopReason, ToolPart, Usage } from 'turnloop'
 import type { AppOf } from 'turnloop/runtime'
 import { type Runtime, runtime } from './app.ts'
 import { same } from './same.ts'
@@ -64,7 +64,7 @@ void run.result.then(({ status, text, usage, reason }) => {
   same<typeof status, 'completed' | 'stopped'>()
   same<typeof text, string>()
   same<typeof usage, Usage>()
-  same<typeof reason, 'requested' | 'max-turns' | undefined>()
+  same<typeof reason, StopReason | undefined>()
 })
 same<ReturnType<typeof run.detach>, typeof run>()
 runtime.run((_context, { signal }) => ({ input: 'Hi', agent: 'researcher', signal }), { session: 'trip' }).detach()

@@ -40,8 +40,10 @@ connect<Runtime>(worker, { pageTools: { highlight: ({ city }) => ({ found: city 
 // @ts-expect-error an address is no worker: the caller makes it, for the CSP
 connect<Runtime>('./agent.worker.ts')
 
-// @ts-expect-error forecast runs in the worker
+// Of any tool, where a step handed its calls out.
 void session.addToolOutput({ tool: 'forecast', toolCallId: 'a', output: { celsius: 1 } })
+// @ts-expect-error no such tool
+void session.addToolOutput({ tool: 'forcast', toolCallId: 'a', output: { celsius: 1 } })
 // @ts-expect-error the output of another tool
 void session.addToolOutput({ tool: 'pickDate', toolCallId: 'a', output: { found: 1 } })
 // @ts-expect-error neither output nor error

@@ -43,7 +43,7 @@ export const running = (over: Partial<SessionSnapshot> = {}, run: Partial<RunSta
   loaded({
     status: 'submitted',
     messages: [userMessage('u1', 'Hello')],
-    run: { runId: 'r1', phase: 'model', turn: 1, ...run },
+    run: { runId: 'r1', phase: 'model', turn: 1, owner: 'here', ...run },
     ...over,
   })
 
@@ -53,6 +53,7 @@ export const row = (id: string, over: Partial<SessionInfo> = {}): SessionInfo =>
   agent: 'assistant',
   createdAt: 1,
   updatedAt: 1,
+  approvals: 0,
   messageCount: 2,
   status: 'ready',
   ...over,

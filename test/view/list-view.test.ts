@@ -2,6 +2,7 @@ import { expect, test, vi } from 'vitest'
 import type { SessionInfo } from '../../src/api/public-types.ts'
 import { type EventKind, eventKinds } from '../../src/events/kinds.ts'
 import { createListView } from '../../src/view/list-view.ts'
+import { waitFor } from '../wait-for.ts'
 import { Frames, row } from './fixtures.ts'
 
 interface Request {
@@ -35,7 +36,7 @@ function sessions() {
   /** Answers the last request, and shows it. */
   const answer = async (rows: readonly SessionInfo[]) => {
     requests.at(-1)?.resolve(rows)
-    await vi.waitFor(() => expect(frames.requested).toBe(1))
+    await waitFor(() => expect(frames.requested).toBe(1))
     frames.next()
     return view.getSnapshot()
   }
@@ -73,7 +74,7 @@ test('there is one request at a time, and one more after all that happened meanw
   for (let i = 0; i < 100; i++) source.changed()
   expect(requests).toHaveLength(1)
   requests[0]?.resolve([row('a')])
-  await vi.waitFor(() => expect(requests).toHaveLength(2))
+  await waitFor(() => expect(requests).toHaveLength(2))
   expect(await answer([row('b')])).toEqual([row('b')])
   expect(requests).toHaveLength(2)
 })
@@ -97,7 +98,7 @@ test('a list that can not be loaded rejects `ready`, and is loaded with the next
   view.subscribe(() => {})
   const { ready } = view
   requests[0]?.reject(new Error('no store'))
-  await vi.waitFor(() => expect(frames.requested).toBe(1))
+  await waitFor(() => expect(frames.requested).toBe(1))
   frames.next()
   await expect(ready).rejects.toThrow('no store')
   source.changed()

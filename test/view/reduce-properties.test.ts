@@ -184,3 +184,28 @@ test('a message that an event does not name keeps its identity', () => {
     }),
   )
 })
+
+test('an owner that dies at any point of its answer leaves nothing of it once another leg has written it', () => {
+  fc.assert(
+    fc.property(answers, cuts, fc.nat(), fc.boolean(), (answers, cut, at, heard) => {
+      const whole = runEvents(answers, cut, false)
+      const started = whole.findLastIndex(({ kind }) => kind === 'model-started')
+      const committed = whole.findLastIndex(({ kind }) => kind === 'assistant-message-committed')
+      const death = started + 1 + (at % (committed - started))
+      const again = (event: AnyEvent): AnyEvent =>
+        JSON.parse(JSON.stringify(event).replaceAll(`"m${answers.length - 1}"`, '"again"'))
+      const events = [
+        ...whole.slice(0, death),
+        event('run-started', { input: 'Go', resumed: true }),
+        // Told by the next owner; one who joins later never hears of that message.
+        ...(heard ? [event('message-voided', { messageId: `m${answers.length - 1}` })] : []),
+        ...whole.slice(started).map(again),
+      ]
+      const { messages, ...rest } = reduceAll(loaded(), events)
+      const without = reduceAll(loaded(), whole)
+      expect(messages.map(({ parts }) => parts.length)).toEqual(without.messages.map(({ parts }) => parts.length))
+      expect(messages.map(({ id }) => id)).toEqual([...without.messages.slice(0, -1).map(({ id }) => id), 'again'])
+      expect(rest).toEqual({ ...without, messages: undefined })
+    }),
+  )
+})

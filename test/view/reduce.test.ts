@@ -20,7 +20,7 @@ describe('a run', () => {
     const before = loaded({ status: 'error', error: failure })
     const now = told(before, event('run-started', { input: 'Hi' }, { turn: 3 }))
     expect(now).toEqual(
-      loaded({ agent: 'assistant', status: 'submitted', run: { runId: 'r1', phase: 'model', turn: 3 } }),
+      loaded({ agent: 'assistant', status: 'submitted', run: { runId: 'r1', phase: 'model', turn: 3, owner: 'here' } }),
     )
     expect(now).not.toHaveProperty('error')
   })
@@ -136,6 +136,36 @@ describe('inputs that wait', () => {
     expect(now).toMatchObject({ queue: [entry('r3')], run: { runId: 'r3', phase: 'queued' } })
     expect(reduce(now, withdrawn('r3'))).toEqual(loaded())
     expect(told(running(), queued('r2'), withdrawn('r2'))).toEqual(running())
+  })
+
+  test('that steer a run go with its end, unless any run may hear them', () => {
+    const steered = (inputId: string, runId: string) =>
+      event('input-queued', { inputId, input: `say ${inputId}`, mode: 'steer' }, { runId })
+    const now = told(running(), steered('s1', 'r1'), steered('r2', 'r2'))
+    expect(now.queue).toEqual([
+      { ...entry('s1'), mode: 'steer', runId: 'r1' },
+      { ...entry('r2'), mode: 'steer' },
+    ])
+    const after = reduce(now, event('run-stopped', { reason: 'requested', ...end }))
+    expect(after).toMatchObject({ queue: [{ inputId: 'r2' }], run: { runId: 'r2', phase: 'queued' } })
+    // Told late by another tab: nobody will hear it.
+    expect(reduce(loaded(), steered('s2', 'r1'))).toEqual(loaded())
+    expect(told(loaded(), queued('r3'), steered('s3', 'r3')).queue).toHaveLength(2)
+  })
+
+  test('that another run has heard are not shown when they are told late', () => {
+    const heard = loaded({ messages: [userMessage('u1', 'x', { runId: 'r1', turn: 1 })] })
+    expect(reduce(heard, queued('u1'))).toBe(heard)
+  })
+
+  test('of an open run that begins without one leave with its start', () => {
+    const now = told(loaded(), queued('r2'), event('run-started', { input: '' }, { runId: 'r2' }))
+    expect(now).toMatchObject({ queue: [], run: { runId: 'r2', phase: 'model' } })
+    expect(reduce(now, event('run-waiting', { waitingFor: 'input' }, { runId: 'r2' }))).toMatchObject({
+      status: 'ready',
+      run: { phase: 'waiting', waitingFor: 'input' },
+    })
+    expect(reduce(now, event('run-waiting', { waitingFor: 'step' }, { runId: 'r2' })).status).toBe('submitted')
   })
 
   test('are not shown twice, nor once their run has begun', () => {
@@ -422,7 +452,109 @@ describe('a session', () => {
   })
 })
 
+describe('a session that is rewound', () => {
+  const messages = [userMessage('u1', 'One'), message('m1', []), userMessage('u2', 'Two'), message('m2', [])]
+  const rewound = (now: SessionSnapshot, messageId: string) => reduce(now, event('history-rewound', { messageId }))
+  const ids = (now: SessionSnapshot) => now.messages.map(({ id }) => id)
+
+  test('loses the message and all after it, and nothing else', () => {
+    const now = loaded({ messages, hasOlder: true, usage: usage(3) })
+    expect(ids(rewound(now, 'u2'))).toEqual(['u1', 'm1'])
+    expect(ids(rewound(now, 'u1'))).toEqual([])
+    expect(rewound(now, 'm2')).toEqual({ ...now, messages: messages.slice(0, 3) })
+  })
+
+  test('to before the window loses all of it', () => {
+    expect(rewound(loaded({ messages, hasOlder: true }), 'older')).toMatchObject({ messages: [], hasOlder: true })
+  })
+
+  test('has what is said next at its end', () => {
+    const next = reduceAll(loaded({ messages }), [
+      event('run-started', { input: 'Other' }, { runId: 'r2' }),
+      event('history-rewound', { messageId: 'u1' }, { runId: 'r2' }),
+      event('user-message-committed', { message: userMessage('u3', 'Other') }, { runId: 'r2' }),
+    ])
+    expect(ids(next)).toEqual(['u3'])
+    expect(next).toMatchObject({ status: 'submitted', run: { runId: 'r2' } })
+  })
+})
+
 test('a view asks for kinds that exist', () => {
   expect(viewKinds.filter((kind) => !eventKinds.has(kind))).toEqual([])
   expect(viewKinds).toContain('text-delta')
+})
+
+describe('a run that is resumed', () => {
+  const open = () => told(running(), modelStarted('m1'), text('Half', 0))
+
+  test('drops what the leg before was writing, and counts as advanced here', () => {
+    const now = told(
+      running({}, { phase: 'interrupted', owner: 'elsewhere' }),
+      event('run-started', { input: 'Hi', resumed: true }),
+    )
+    expect(now.run).toEqual({ runId: 'r1', phase: 'model', turn: 1, owner: 'here' })
+    expect(told(open(), event('run-started', { input: 'Hi', resumed: true })).messages).toHaveLength(1)
+  })
+
+  test('drops a message that is voided, be it open or partial', () => {
+    expect(told(open(), event('message-voided', { messageId: 'm1' })).messages).toHaveLength(1)
+    const partial = running({ messages: [userMessage('u1', 'Hi'), message('m1', [], { status: 'partial' })] })
+    expect(told(partial, event('message-voided', { messageId: 'm1' })).messages).toHaveLength(1)
+    const untouched = open()
+    expect(told(untouched, event('message-voided', { messageId: 'other' }))).toBe(untouched)
+  })
+
+  test('shows who advances it', () => {
+    const now = told(running(), event('owner-changed', { owner: 'not-responding' }))
+    expect(now.run).toEqual({ runId: 'r1', phase: 'model', turn: 1, owner: 'not-responding' })
+    expect(told(now, event('turn-started', {})).run).toMatchObject({ owner: 'not-responding' })
+    expect(told(now, event('owner-changed', { owner: 'elsewhere' }, { runId: 'other' }))).toBe(now)
+  })
+})
+
+describe('a question', () => {
+  const asked = (over: object = {}) =>
+    ({
+      id: 'a1',
+      sessionId: 's',
+      runId: 'r1',
+      path: ['assistant'],
+      title: 'Go on?',
+      askedAt: 1,
+      reason: 'interrupted',
+      interruptedAt: 1,
+      ...over,
+    }) as never
+
+  test('shows until it is answered, and once however often it is told', () => {
+    const approval = asked({ reason: 'in-doubt', toolCallId: 'c', toolName: 'pay', input: {}, startedAt: 1 })
+    const now = told(running(), event('approval-requested', { approval }), event('approval-requested', { approval }))
+    expect(now.approvals).toEqual([approval])
+    expect(now.run).toMatchObject({ phase: 'model' })
+    const answered = told(
+      now,
+      event('approval-resolved', { approvalId: 'a1', answer: { decision: 'retry' }, by: 'person' }),
+    )
+    expect(answered.approvals).toEqual([])
+  })
+
+  test('whether an interrupted run is to go on leaves it interrupted while it waits', () => {
+    const now = told(
+      running(),
+      event('approval-requested', { approval: asked() }),
+      event('run-waiting', { waitingFor: 'approval' }),
+    )
+    expect(now).toMatchObject({ status: 'ready', run: { phase: 'interrupted' }, approvals: [{ id: 'a1' }] })
+    expect(now.run).not.toHaveProperty('waitingFor')
+  })
+})
+
+test('a run that its credentials stopped shows the error until the next send', () => {
+  const stopped = told(
+    running(),
+    event('run-stopped', { reason: 'credentials', error: failure, turns: 1, usage: usage(1) }),
+  )
+  expect(stopped).toMatchObject({ status: 'error', error: failure })
+  expect(stopped).not.toHaveProperty('run')
+  expect(told(stopped, event('run-started', { input: 'Hi', resumed: true }))).not.toHaveProperty('error')
 })

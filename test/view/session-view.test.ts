@@ -3,6 +3,7 @@ import type { Message, SessionSnapshot } from '../../src/api/public-types.ts'
 import { AgentError, toWire } from '../../src/errors.ts'
 import type { AnyEvent } from '../../src/events/kinds.ts'
 import { createSessionView, type ViewJoined, type ViewSource } from '../../src/view/session-view.ts'
+import { waitFor } from '../wait-for.ts'
 import { event, Frames, loaded, message, modelStarted, running, text, usage, userMessage } from './fixtures.ts'
 
 type Loaded = Awaited<ReturnType<ViewSource['messages']>>
@@ -217,10 +218,10 @@ describe('loadOlder', () => {
     const before = show()
     const done = view.loadOlder(20)
     expect(view.loadOlder()).toBe(done)
-    await vi.waitFor(() => expect(runtime.requests).toHaveLength(1))
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
     expect(runtime.requests[0]?.params).toEqual({ sessionId: 's', before: 'h50', limit: 20 })
     runtime.requests[0]?.resolve({ messages: history(30, 50), hasOlder: true })
-    await vi.waitFor(() => expect(show().messages).toHaveLength(70))
+    await waitFor(() => expect(show().messages).toHaveLength(70))
     await done
     const now = view.getSnapshot()
     expect(ids(now)[0]).toBe('h30')
@@ -233,9 +234,9 @@ describe('loadOlder', () => {
     const done = view.loadOlder()
     join(loaded({ messages: history(50, 52), hasOlder: true }))
     frames.next()
-    await vi.waitFor(() => expect(runtime.requests).toHaveLength(1))
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
     runtime.requests[0]?.resolve({ messages: history(0, 50), hasOlder: false })
-    await vi.waitFor(() => expect(frames.requested).toBe(1))
+    await waitFor(() => expect(frames.requested).toBe(1))
     frames.next()
     await done
     expect(view.getSnapshot().messages).toHaveLength(52)
@@ -258,11 +259,48 @@ describe('loadOlder', () => {
     join(loaded({ messages: history(50, 52), hasOlder: true }))
     show()
     const done = view.loadOlder()
-    await vi.waitFor(() => expect(runtime.requests).toHaveLength(1))
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
     told(event('session-deleted', {}, { runId: '' }))
     runtime.requests[0]?.resolve({ messages: history(0, 50), hasOlder: false })
     await done
     expect(show().messages).toEqual([])
+  })
+
+  test('begins at the end where the session was rewound to before the window, whether or not one streams', async () => {
+    const { join, runtime, told, show, view } = session()
+    const leave = view.subscribe(() => {})
+    join(loaded({ messages: history(10, 12), hasOlder: true }))
+    told(
+      event('run-started', { input: 'Go' }),
+      event('history-rewound', { messageId: 'h3' }),
+      modelStarted('m1'),
+      text('New', 0),
+    )
+    const older = view.loadOlder()
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
+    expect(runtime.requests[0]?.params).toEqual({ sessionId: 's', limit: 50 })
+    runtime.requests[0]?.resolve({ messages: history(0, 3), hasOlder: false })
+    await waitFor(() => expect(ids(show())).toEqual(['h0', 'h1', 'h2', 'm1']))
+    await older
+    leave()
+  })
+
+  test('drops what it asked for before the session was rewound past its window', async () => {
+    const { join, runtime, told, show, view } = session()
+    const leave = view.subscribe(() => {})
+    join(loaded({ messages: history(10, 12), hasOlder: true }))
+    show()
+    const older = view.loadOlder()
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
+    told(
+      event('history-rewound', { messageId: 'h3' }),
+      event('user-message-committed', { message: userMessage('u', 'Go') }),
+    )
+    runtime.requests[0]?.resolve({ messages: history(0, 10), hasOlder: false })
+    await older
+    expect(ids(show())).toEqual(['u'])
+    expect(view.getSnapshot().hasOlder).toBe(true)
+    leave()
   })
 
   test('rejects with the error of the request, and can be called again', async () => {
@@ -271,10 +309,10 @@ describe('loadOlder', () => {
     join(loaded({ messages: history(50, 52), hasOlder: true }))
     show()
     const done = view.loadOlder()
-    await vi.waitFor(() => expect(runtime.requests).toHaveLength(1))
+    await waitFor(() => expect(runtime.requests).toHaveLength(1))
     runtime.requests[0]?.reject(gone)
     await expect(done).rejects.toBe(gone)
     void view.loadOlder()
-    await vi.waitFor(() => expect(runtime.requests).toHaveLength(2))
+    await waitFor(() => expect(runtime.requests).toHaveLength(2))
   })
 })

@@ -1,6 +1,7 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { isDurable } from '../../src/events/kinds.ts'
 import type { PortMessage } from '../../src/protocol/messages.ts'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from './fixtures/failures.ts'
 import { Heard } from './fixtures/heard.ts'
 import { connectedPage, fedRuntime, quiet } from './fixtures/port.ts'
@@ -19,11 +20,11 @@ async function underWay() {
   const run = page.session('s').send('Hi', { signal: controller.signal })
   const feed = await model.next()
   feed.text('heard ')
-  await vi.waitFor(() => expect(heard.text).toBe('heard '))
+  await waitFor(() => expect(heard.text).toBe('heard '))
   tap.withholds = isBatch
   const before = tap.batches.length
   feed.text('on the way ')
-  await vi.waitFor(() => expect(tap.batches.length).toBeGreaterThan(before))
+  await waitFor(() => expect(tap.batches.length).toBeGreaterThan(before))
   return { runtime, model, page, tap, heard, run, feed, controller }
 }
 
@@ -38,7 +39,7 @@ describe('a run that is aborted over the port', () => {
     const before = heard.events.length
     end(place)
     tap.release()
-    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+    await waitFor(() => expect(feed.signal.aborted).toBe(true))
     feed.text('too late')
     const error = await failureOf(run.result)
     expect(error.name).toBe('AbortError')
@@ -72,14 +73,14 @@ describe('a run that is aborted over the port', () => {
     const run = page.session('s').send('Hi')
     const feed = await model.next()
     feed.text('one ')
-    await vi.waitFor(() => expect(begun).toEqual(['turn-started']))
+    await waitFor(() => expect(begun).toEqual(['turn-started']))
     go()
-    await vi.waitFor(() => expect(begun).toEqual(['turn-started', 'text-delta']))
+    await waitFor(() => expect(begun).toEqual(['turn-started', 'text-delta']))
     feed.text('two ')
     await quiet()
     run.abort()
     go()
-    await vi.waitFor(() => expect(begun.length).toBe(3))
+    await waitFor(() => expect(begun.length).toBe(3))
     expect(begun).toEqual(['turn-started', 'text-delta', 'run-cancelled'])
   })
 
@@ -87,11 +88,11 @@ describe('a run that is aborted over the port', () => {
     const { page, tap, run, feed } = await underWay()
     const late = new Heard()
     page.session('s').on('any', late.hear, { since: 0 })
-    await vi.waitFor(() => expect(tap.items.some(({ kind }) => kind === '@joined')).toBe(true))
+    await waitFor(() => expect(tap.items.some(({ kind }) => kind === '@joined')).toBe(true))
     run.abort()
     tap.release()
     await failureOf(run.result)
-    await vi.waitFor(() => expect(late.kinds.at(-1)).toBe('run-cancelled'))
+    await waitFor(() => expect(late.kinds.at(-1)).toBe('run-cancelled'))
     expect(late.events.filter(({ kind }) => !isDurable(kind))).toEqual([])
     expect(feed.signal.aborted).toBe(true)
   })
@@ -124,7 +125,7 @@ describe('a run that is aborted over the port', () => {
     feed.toolCall('c1', 'slow', {})
     feed.toolCall('c2', 'slow', {})
     feed.finish('tool-calls')
-    await vi.waitFor(() => expect(progress.events).toHaveLength(2))
+    await waitFor(() => expect(progress.events).toHaveLength(2))
     const aborted = slowCalls.aborted
     run.abort()
     await failureOf(run.result)
@@ -142,7 +143,7 @@ describe('a run that is aborted over the port', () => {
     const first = page.session('s').send('First')
     const feed = await model.next()
     const second = page.session('s').send('Second')
-    await vi.waitFor(async () => expect((await page.session('s').view.ready).queue).toHaveLength(1))
+    await waitFor(async () => expect((await page.session('s').view.ready).queue).toHaveLength(1))
     second.abort()
     expect((await failureOf(second.result)).name).toBe('AbortError')
     feed.say('Done')
@@ -172,7 +173,7 @@ describe('a run that is aborted over the port', () => {
     const call = await place.model.next()
     const at = performance.now()
     call.text('word ', 1_000_000)
-    await vi.waitFor(() => expect(heard.text.length).toBeGreaterThan(0), 5000)
+    await waitFor(() => expect(heard.text.length).toBeGreaterThan(0), { timeout: 5000 })
     // Only against hanging: the worker yields every 8 ms, but here nothing promises it a core.
     expect(performance.now() - at).toBeLessThan(5000)
     run.abort()
@@ -199,7 +200,7 @@ describe('session.abort and session.stop over the port', () => {
     expect(await two.result).toMatchObject({ status: 'stopped', reason: 'requested', text: 'b' })
   })
 
-  it('stop after the turn lets the turn and its tools finish', async () => {
+  it('stop after the turn lets the answer be written, and leaves calls that have not started to the resume', async () => {
     const { runtime, model } = fedRuntime()
     const { page } = connectedPage(runtime)
     const run = page.session('s').send('Hi')
@@ -211,7 +212,11 @@ describe('session.abort and session.stop over the port', () => {
     expect(await stopped).toMatchObject({ status: 'stopped', reason: 'requested', turns: 1 })
     expect(model.calls).toHaveLength(1)
     const { messages } = await page.session('s').view.ready
-    expect(messages[1]?.parts).toMatchObject([{ type: 'tool-add', state: 'output-available', output: 3 }])
+    expect(messages[1]?.parts).toMatchObject([{ type: 'tool-add', state: 'input-available' }])
+    const resumed = page.runs.resume(run.runId)
+    const next = await model.next()
+    next.say('Three.')
+    expect(await resumed.result).toMatchObject({ status: 'completed', text: 'Three.' })
   })
 
   it('of a page that did not start the run do so, too', async () => {
@@ -222,7 +227,7 @@ describe('session.abort and session.stop over the port', () => {
     onTestFinished(view.subscribe(() => {}))
     const run = one.page.session('s').send('Hi')
     await model.next()
-    await vi.waitFor(() => expect(view.getSnapshot().run?.runId).toBe(run.runId))
+    await waitFor(() => expect(view.getSnapshot().run?.runId).toBe(run.runId))
     await two.page.runs.get(run.runId).stop()
     expect((await run.result).status).toBe('stopped')
   })

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from './fixtures/failures.ts'
 import { connectedPage, fedRuntime, quiet } from './fixtures/port.ts'
 import { workplace } from './fixtures/real-worker.ts'
@@ -38,7 +39,7 @@ describe('a page that closes', () => {
     page.on('any', ({ kind }) => void heard.push(kind))
     const run = page.session('s').send('Hi')
     const feed = await model.next()
-    await vi.waitFor(() => expect(heard).toContain('model-started'))
+    await waitFor(() => expect(heard).toContain('model-started'))
     await page.close()
     await quiet()
     const before = { heard: heard.length, posted: posted.length, sent: tap.sent.length }
@@ -117,7 +118,7 @@ describe('the worker of a page that made it', () => {
     const call = await place.model.next()
     call.toolCall('c1', 'ask', { question: 'Why?' })
     call.finish()
-    await vi.waitFor(async () => expect((await page.session('s').view.ready).run?.phase).toBe('waiting'))
+    await waitFor(async () => expect((await page.session('s').view.ready).run?.phase).toBe('waiting'))
     await page.close()
     await place.ended()
   })

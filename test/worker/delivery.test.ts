@@ -2,6 +2,7 @@ import { AgentError } from 'turnloop'
 import { memoryStore, type Store } from 'turnloop/runtime'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { PortMessage } from '../../src/protocol/messages.ts'
+import { waitFor } from '../wait-for.ts'
 import type { Feed } from './fixtures/fed-model.ts'
 import { brief, Heard } from './fixtures/heard.ts'
 import { connectedPage, fedRuntime, quiet } from './fixtures/port.ts'
@@ -71,7 +72,7 @@ describe('the filter at the source', () => {
     const run = page.session('s').send('Hi')
     const feed = await model.next()
     feed.text('one ')
-    await vi.waitFor(() => expect(heard.text).toBe('one '))
+    await waitFor(() => expect(heard.text).toBe('one '))
     listener.abort()
     await quiet()
     const crossed = posted.length
@@ -102,7 +103,7 @@ describe('the filter at the source', () => {
     const reported = vi.spyOn(globalThis, 'reportError').mockImplementation(() => {})
     onTestFinished(() => reported.mockRestore())
     page.on('text-dleta' as 'text-delta', () => {})
-    await vi.waitFor(() => expect(reported).toHaveBeenCalled())
+    await waitFor(() => expect(reported).toHaveBeenCalled())
     expect(reported.mock.calls[0]?.[0]).toMatchObject({
       code: 'invalid-argument',
       message: expect.stringContaining('text-dleta'),
@@ -284,7 +285,7 @@ describe('something that can’t be cloned in a model’s stream', () => {
     feed.say('Hello')
     const outcome = await run.result.catch((error) => error)
     if (outcome instanceof Error) expect(outcome).toBeInstanceOf(AgentError)
-    await vi.waitFor(() => expect(heard.kinds.at(-1)).toMatch(/run-(completed|failed|released)/))
+    await waitFor(() => expect(heard.kinds.at(-1)).toMatch(/run-(completed|failed|released)/))
     expect((await page.session('s').view.ready).loaded).toBe(true)
     const next = session.send('Again')
     ;(await model.next()).say('Fine')
@@ -307,7 +308,7 @@ async function overflow({ turns = 3, kilobytes = 800 } = {}) {
   const run = session.send('Hi')
   const first = await model.next()
   first.text('Begin. ')
-  await vi.waitFor(() => expect(deltas.text).toBe('Begin. '))
+  await waitFor(() => expect(deltas.text).toBe('Begin. '))
   tap.holds = isAck
   let feed = first
   const chunk = 'abcdefghi '.repeat(102)
@@ -336,7 +337,7 @@ describe('a page that falls behind by more than 1 MB', () => {
     feed.say('Done.')
     const output = await run.result
     expect(output.text).toBe('Almost. Done.')
-    await vi.waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
+    await waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
     const head = heard.events.at(-1)?.seq ?? 0
     heard.expectExact(0, head)
     expect(heard.kinds.at(-1)).toBe('run-completed')
@@ -356,10 +357,10 @@ describe('a page that falls behind by more than 1 MB', () => {
     expect(run.finished).toBe(false)
     tap.release()
     await run.result
-    await vi.waitFor(() => expect(heard.kinds.at(-1)).toBe('run-completed'))
+    await waitFor(() => expect(heard.kinds.at(-1)).toBe('run-completed'))
     heard.expectExact(0, heard.events.at(-1)?.seq ?? 0)
     deltas.expectExact(0, 0)
-    await vi.waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
+    await waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
     expect(session.view.getSnapshot().messages).toHaveLength(4)
   })
 
@@ -369,7 +370,7 @@ describe('a page that falls behind by more than 1 MB', () => {
     tap.release()
     feed.say('Done.')
     await run.result
-    await vi.waitFor(() => expect(heard.kinds.at(-1)).toBe('run-completed'))
+    await waitFor(() => expect(heard.kinds.at(-1)).toBe('run-completed'))
     const sizes = tap.batches.slice(before).map(({ items }) => JSON.stringify(items).length)
     // A message of 0.8 MB, the delta that makes up for it, and the message again with its result.
     expect(Math.max(...sizes)).toBeLessThan(4 * 1024 * 1024)
@@ -405,11 +406,11 @@ describe('a page that falls behind by more than 1 MB', () => {
     await quiet(3)
     feed.say('Done.')
     await run.result
-    await vi.waitFor(() => expect(late.kinds.at(-1)).toBe('run-completed'))
+    await waitFor(() => expect(late.kinds.at(-1)).toBe('run-completed'))
     const head = heard.events.at(-1)?.seq ?? 0
     heard.expectExact(0, head)
     late.expectExact(0, head)
-    await vi.waitFor(() => expect(other.getSnapshot()).toMatchObject({ loaded: true, status: 'ready' }))
+    await waitFor(() => expect(other.getSnapshot()).toMatchObject({ loaded: true, status: 'ready' }))
     expect(brief(other.getSnapshot())).toEqual(brief(await connectedPage(runtime).page.session('s').view.ready))
   })
 

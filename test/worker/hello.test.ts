@@ -2,6 +2,7 @@ import { AgentError, connect } from 'turnloop'
 import { serve } from 'turnloop/runtime'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type PortMessage, protocolVersion } from '../../src/protocol/messages.ts'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from './fixtures/failures.ts'
 import { connectedPage, type FedRuntime, fedRuntime, quiet, Tap } from './fixtures/port.ts'
 
@@ -67,7 +68,7 @@ describe('hello', () => {
     const tap = new Tap(port1)
     const page = connect<FedRuntime>(tap as unknown as MessagePort)
     const run = page.session('s').send('Hi')
-    await vi.waitFor(() => expect(early.map(({ type }) => type)).toEqual(['hello']))
+    await waitFor(() => expect(early.map(({ type }) => type)).toEqual(['hello']))
     await quiet()
     expect(tap.sent.map(({ type }) => type)).toEqual(['hello'])
     port2.onmessage = null
@@ -85,7 +86,7 @@ describe('hello', () => {
     const page = connect<FedRuntime>(tap as unknown as MessagePort)
     const started: string[] = []
     page.on('run-started', ({ runId }) => void started.push(runId))
-    await vi.waitFor(() => expect(tap.received.length).toBeGreaterThan(0))
+    await waitFor(() => expect(tap.received.length).toBeGreaterThan(0))
     const hello = tap.sent[0] as PortMessage
     for (let i = 0; i < 5; i++) tap.postMessage(hello)
     const run = page.session('s').send('Hi')
@@ -117,12 +118,12 @@ describe('hello', () => {
     page.session('s').on('text-delta', () => {})
     const list = page.sessions.list()
     list.catch(() => {})
-    await vi.waitFor(() => expect(heard.map(({ type }) => type)).toEqual(['hello']))
+    await waitFor(() => expect(heard.map(({ type }) => type)).toEqual(['hello']))
     post({ type: 'hello', protocol: protocolVersion, answer: false })
-    await vi.waitFor(() => expect(heard.map(({ type }) => type)).toEqual(['hello', 'hello']))
+    await waitFor(() => expect(heard.map(({ type }) => type)).toEqual(['hello', 'hello']))
     await quiet()
     post({ type: 'hello', protocol: protocolVersion, answer: true })
-    await vi.waitFor(() => expect(heard).toHaveLength(3))
+    await waitFor(() => expect(heard).toHaveLength(3))
     expect(heard[2]).toMatchObject({
       type: 'say',
       messages: [{ type: 'listen' }, { type: 'call', method: 'sessions' }],
@@ -132,13 +133,13 @@ describe('hello', () => {
 
 describe('another protocol version', () => {
   it.each([
-    ['an older worker that answers', { type: 'hello', protocol: 0, answer: true }],
+    ['an older worker that answers', { type: 'hello', protocol: protocolVersion - 1, answer: true }],
     ['a newer worker that greets first', { type: 'hello', protocol: protocolVersion + 1, answer: false }],
     ['a worker whose hello has another shape', { type: 'hello', protocol: 99 }],
   ])('of %s rejects what is pending and says to reload', async (_, hello) => {
     const { page, heard, post } = actedWorker()
     const run = page.session('s').send('Hi')
-    await vi.waitFor(() => expect(heard).toHaveLength(1))
+    await waitFor(() => expect(heard).toHaveLength(1))
     post(hello)
     const error = await failureOf(run.result)
     expect(error).toBeInstanceOf(AgentError)
@@ -158,7 +159,7 @@ describe('another protocol version', () => {
       type: 'say',
       messages: [{ type: 'call', id: 1, method: 'run', params: { runId: 'r', sessionId: 's', input: 'Hi' } }],
     })
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(heard.some((message) => message.type === 'hello' && 'answer' in message && message.answer)).toBe(true),
     )
     await quiet()
@@ -171,7 +172,7 @@ describe('another protocol version', () => {
     const { view } = page.session('s')
     onTestFinished(view.subscribe(() => {}))
     post({ type: 'hello', protocol: 0, answer: false })
-    await vi.waitFor(() => expect(view.getSnapshot().error?.code).toBe('protocol-mismatch'))
+    await waitFor(() => expect(view.getSnapshot().error?.code).toBe('protocol-mismatch'))
   })
 })
 
@@ -194,7 +195,7 @@ describe('a worker that says nothing', () => {
     const { page, heard, post } = actedWorker()
     const run = page.session('s').send('Hi')
     post({ type: 'hello', protocol: protocolVersion, answer: true })
-    await vi.waitFor(() => expect(heard.some(({ type }) => type === 'say')).toBe(true))
+    await waitFor(() => expect(heard.some(({ type }) => type === 'say')).toBe(true))
     await vi.advanceTimersByTimeAsync(60_000)
     expect(run.finished).toBe(false)
   })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { PortMessage } from '../../src/protocol/messages.ts'
+import { waitFor } from '../wait-for.ts'
 import type { Feed } from './fixtures/fed-model.ts'
 import { brief, Heard } from './fixtures/heard.ts'
 import { connectPage, makeFedRuntime, quiet } from './fixtures/port.ts'
@@ -127,7 +128,7 @@ async function play(script: readonly Command[]) {
   await run.result
   const head = reference.durable.length
   reference.expectExact(0, head)
-  await vi.waitFor(() => {
+  await waitFor(() => {
     for (const { heard } of listeners) expect(heard.durable.at(-1)?.seq).toBe(head)
   })
   for (const { heard, since } of listeners) heard.expectExact(since, head)
@@ -137,7 +138,7 @@ async function play(script: readonly Command[]) {
   const late = connectPage(runtime)
   const fresh = brief(await late.page.session('s').view.ready)
   expect(fresh.status).toBe('ready')
-  await vi.waitFor(() => {
+  await waitFor(() => {
     for (const view of views) expect(brief(view.getSnapshot())).toEqual(fresh)
   })
   for (const unsubscribe of undo) unsubscribe()

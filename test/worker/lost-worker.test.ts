@@ -1,6 +1,8 @@
 import { AgentError, connect } from 'turnloop'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from './fixtures/failures.ts'
+import { Heard } from './fixtures/heard.ts'
 import { type WorkerRuntime, workplace } from './fixtures/real-worker.ts'
 
 const scriptWorker = (source: string) => {
@@ -8,16 +10,16 @@ const scriptWorker = (source: string) => {
   return new Worker(url, { type: 'module' })
 }
 
-describe('a worker that dies in mid-run', () => {
+describe('a worker that dies in mid-run, and that nobody can replace,', () => {
   it('rejects everything pending within a second, and the view shows an interrupted run with an error', async () => {
     const place = workplace()
-    const page = place.open()
+    const page = place.openOnce()
     const session = page.session('s')
     onTestFinished(session.view.subscribe(() => {}))
     onTestFinished(page.info.subscribe(() => {}))
     const run = session.send('Hi')
     ;(await place.model.next()).text('Half an ans')
-    await vi.waitFor(() => expect(session.view.getSnapshot().status).toBe('streaming'))
+    await waitFor(() => expect(session.view.getSnapshot().status).toBe('streaming'))
     const pending = [run.result, page.runs.get(run.runId).result]
     // Both have reached the worker.
     await page.sessions.list()
@@ -29,7 +31,7 @@ describe('a worker that dies in mid-run', () => {
       expect(error).toBeInstanceOf(AgentError)
       expect(error).toMatchObject({ code: 'worker-lost', recoverable: true })
     }
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(session.view.getSnapshot()).toMatchObject({
         status: 'error',
         error: { code: 'worker-lost' },
@@ -38,121 +40,194 @@ describe('a worker that dies in mid-run', () => {
     )
     const [, partial] = session.view.getSnapshot().messages
     expect(partial).toMatchObject({ metadata: { status: 'partial' }, parts: [{ type: 'text', text: 'Half an ans' }] })
-    await vi.waitFor(() => expect(page.info.getSnapshot().worker).toBe('lost'))
+    await waitFor(() => expect(page.info.getSnapshot().worker).toBe('lost'))
   })
 
-  it('is replaced at the next call where a factory makes workers, and views and listeners go on without gap or repeat', async () => {
+  it('leaves nothing but refusals: calls say at once that it is gone', async () => {
     const place = workplace()
-    const page = place.open()
-    const session = page.session('s')
-    onTestFinished(session.view.subscribe(() => {}))
-    const durable: number[] = []
-    const kinds: string[] = []
-    session.on(
-      ['run-started', 'run-cancelled', 'run-completed', 'user-message-committed', 'assistant-message-committed'],
-      ({ kind, seq }) => {
-        durable.push(seq)
-        kinds.push(kind)
-      },
-      { since: 0 },
-    )
-    const plain: string[] = []
-    page.on(['run-started', 'run-completed'], ({ kind, runId }) => void plain.push(`${kind} ${runId}`))
-    const first = session.send('First')
-    ;(await place.model.next()).say('One.')
-    await first.result
-    const cut = session.send('Second')
-    ;(await place.model.next()).text('Tw')
-    await vi.waitFor(() => expect(session.view.getSnapshot().status).toBe('streaming'))
-    place.kill()
-    expect((await failureOf(cut.result)).code).toBe('worker-lost')
-    expect(place.workers).toHaveLength(1)
-
-    const third = session.send('Third')
-    ;(await place.model.next()).say('Three.')
-    expect((await third.result).text).toBe('Three.')
-    expect(place.workers).toHaveLength(2)
-    await vi.waitFor(() => expect(kinds.at(-1)).toBe('run-completed'))
-    expect(kinds).toEqual([
-      ...['run-started', 'user-message-committed', 'assistant-message-committed', 'run-completed'],
-      ...['run-started', 'user-message-committed', 'run-cancelled'],
-      ...['run-started', 'user-message-committed', 'assistant-message-committed', 'run-completed'],
-    ])
-    expect(durable).toEqual([...new Set(durable)].sort((a, b) => a - b))
-    expect(plain).toEqual([
-      `run-started ${first.runId}`,
-      `run-completed ${first.runId}`,
-      `run-started ${cut.runId}`,
-      `run-started ${third.runId}`,
-      `run-completed ${third.runId}`,
-    ])
-    await vi.waitFor(() => expect(session.view.getSnapshot().messages).toHaveLength(5))
-    await vi.waitFor(() => expect(session.view.getSnapshot().run).toBeUndefined())
-    const { messages, error } = session.view.getSnapshot()
-    expect(error).toBeUndefined()
-    expect(messages.map(({ parts: [part] }) => part?.type === 'text' && part.text)).toEqual([
-      'First',
-      'One.',
-      'Second',
-      'Third',
-      'Three.',
-    ])
-  })
-
-  it('is not replaced where the page was given the worker itself: calls say at once that it is gone', async () => {
-    const place = workplace()
-    const worker = place.startWorker()
-    const page = connect<WorkerRuntime>(worker)
-    onTestFinished(() => page.close())
+    const page = place.openOnce()
     await page.sessions.list()
     const run = page.session('s').send('Hi')
     await place.model.next()
-    worker.terminate()
+    place.kill()
     expect((await failureOf(run.result)).code).toBe('worker-lost')
     const at = performance.now()
     expect((await failureOf(page.sessions.list())).code).toBe('worker-lost')
     expect(performance.now() - at).toBeLessThan(1000)
   })
+})
 
-  it('shows in the list of sessions as interrupted as soon as a worker is there again', async () => {
+describe('a worker that dies in mid-run, and that a factory replaces,', () => {
+  it('leaves the result to the next one, which goes on with the run', async () => {
     const place = workplace()
     const page = place.open()
-    const list = page.sessions.view()
-    onTestFinished(list.subscribe(() => {}))
     const run = page.session('s').send('Hi')
-    await place.model.next()
-    await vi.waitFor(() => expect(list.getSnapshot()[0]?.status).toBe('running'))
+    ;(await place.model.next()).text('Half')
     place.kill()
-    await failureOf(run.result)
-    await page.session('s').rename('Renamed')
-    await vi.waitFor(() => expect(list.getSnapshot()).toMatchObject([{ status: 'interrupted', title: 'Renamed' }]))
+    const call = await place.model.next()
+    expect(call.prompt.map(({ role }) => role)).toEqual(['user'])
+    call.say('Whole')
+    expect(await run.result).toMatchObject({ runId: run.runId, status: 'completed', text: 'Whole', turns: 1 })
+    expect(place.workers).toHaveLength(2)
   })
 
-  it('gives its session free for the next one', async () => {
+  it('leaves no gap and no repeat to views and listeners, of whatever they listen to', async () => {
+    const place = workplace()
+    const page = place.open()
+    const session = page.session('s')
+    const wrong: unknown[] = []
+    onTestFinished(
+      session.view.subscribe(() => {
+        const { error, run } = session.view.getSnapshot()
+        if (error || run?.phase === 'interrupted') wrong.push(error ?? run)
+      }),
+    )
+    const since = new Heard()
+    session.on('any', since.hear, { since: 0 })
+    const everywhere = new Heard()
+    page.on('any', everywhere.hear)
+    const first = session.send('First')
+    ;(await place.model.next()).say('One.')
+    await first.result
+    const plain = new Heard()
+    session.on('any', plain.hear)
+    const run = session.send('Second')
+    const ofRun = new Heard()
+    run.on('any', ofRun.hear)
+    const call = await place.model.next()
+    call.toolCall('c1', 'add', { a: 1, b: 2 })
+    call.finish()
+    const next = await place.model.next()
+    next.text('Tw')
+    await waitFor(() => expect(session.view.getSnapshot().status).toBe('streaming'))
+    place.kill()
+    ;(await place.model.next()).say('Two.')
+    expect((await run.result).text).toBe('Two.')
+    const third = session.send('Third')
+    ;(await place.model.next()).say('Three.')
+    await third.result
+    await waitFor(() => expect(since.durable.at(-1)).toMatchObject({ kind: 'run-completed', runId: third.runId }))
+    const numbers = since.durable.map(({ seq }) => seq)
+    expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+    const kindsFrom = (runId: string) =>
+      since.durable.filter((event) => event.runId === runId).map(({ seq, kind }) => `${seq} ${kind}`)
+    const told = (heard: Heard, runId: string) =>
+      heard.durable.filter((event) => event.runId === runId).map(({ seq, kind }) => `${seq} ${kind}`)
+    for (const { runId } of [first, run, third]) expect(told(everywhere, runId)).toEqual(kindsFrom(runId))
+    for (const { runId } of [run, third]) expect(told(plain, runId)).toEqual(kindsFrom(runId))
+    expect(told(ofRun, run.runId)).toEqual(kindsFrom(run.runId))
+    expect(kindsFrom(run.runId).filter((line) => line.includes('run-started'))).toHaveLength(2)
+    expect(wrong).toEqual([])
+    await waitFor(() => expect(session.view.getSnapshot()).toMatchObject({ status: 'ready', queue: [] }))
+    const texts = () =>
+      session.view
+        .getSnapshot()
+        .messages.flatMap(({ parts }) => parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])))
+    await waitFor(() => expect(texts()).toEqual(['First', 'One.', 'Second', 'Two.', 'Third', 'Three.']))
+  })
+
+  it('does not have a page tool carried out twice: the page says again what came of it', async () => {
+    const place = workplace()
+    const started: string[] = []
+    let finish = (_: { count: number }) => {}
+    const page = place.open({
+      pageTools: {
+        highlight: (_, { toolCallId }) => {
+          started.push(toolCallId)
+          return new Promise((resolve) => {
+            finish = resolve
+          })
+        },
+      },
+    })
+    const run = page.session('s').send('Hi')
+    const call = await place.model.next()
+    call.toolCall('c1', 'highlight', { selector: 'h1' })
+    call.finish()
+    await waitFor(() => expect(started).toEqual(['c1']))
+    place.kill()
+    finish({ count: 3 })
+    const next = await place.model.next()
+    expect(next.prompt.at(-1)).toMatchObject({ content: [{ output: { type: 'json', value: { count: 3 } } }] })
+    next.say('Done')
+    expect((await run.result).text).toBe('Done')
+    expect(started).toEqual(['c1'])
+  })
+
+  it('is replaced as often as it dies while runs come on', async () => {
     const place = workplace()
     const page = place.open()
     for (let round = 0; round < 3; round++) {
       const run = page.session('s').send(`Round ${round}`)
       ;(await place.model.next()).text('…')
       place.kill()
-      expect((await failureOf(run.result)).code).toBe('worker-lost')
+      ;(await place.model.next()).say(`Answer ${round}`)
+      expect((await run.result).text).toBe(`Answer ${round}`)
     }
-    const run = page.session('s').send('Last')
-    ;(await place.model.next()).say('Done')
-    expect((await run.result).text).toBe('Done')
     const { messages } = await page.session('s').view.ready
-    expect(messages.filter(({ role }) => role === 'user')).toHaveLength(4)
+    expect(messages.filter(({ role }) => role === 'user')).toHaveLength(3)
+    expect(place.workers).toHaveLength(4)
   })
 
-  it('does not reject what is asked of its successor', async () => {
+  it('is asked again what it had not answered', async () => {
+    const place = workplace()
+    const page = place.open()
+    const run = page.session('s').send('Hi')
+    await place.model.next()
+    const lists = [page.sessions.list(), page.sessions.list()]
+    place.kill()
+    ;(await place.model.next()).say('Done')
+    await run.result
+    expect((await Promise.all(lists)).map((list) => list.length)).toEqual([1, 1])
+    expect(place.workers).toHaveLength(2)
+  })
+
+  it('that was told to abort does not go on', async () => {
     const place = workplace()
     const page = place.open()
     const run = page.session('s').send('Hi')
     await place.model.next()
     place.kill()
-    await failureOf(run.result)
-    const lists = [page.sessions.list(), page.sessions.list()]
-    expect((await Promise.all(lists)).map((list) => list.length)).toEqual([1, 1])
+    run.abort()
+    expect((await failureOf(run.result)).name).toBe('AbortError')
+    await waitFor(async () => expect(await page.sessions.list()).toMatchObject([{ status: 'ready' }]))
+  })
+
+  it('is not replaced for ever where it dies over and over', async () => {
+    const place = workplace()
+    const page = place.open()
+    onTestFinished(page.info.subscribe(() => {}))
+    const { view } = page.session('s')
+    onTestFinished(view.subscribe(() => {}))
+    const run = page.session('s').send('Hi')
+    // Each one comes further, so that this is no loop of the run's.
+    for (let death = 1; death <= 5; death++) {
+      const call = await place.model.next()
+      call.toolCall(`c${death}`, 'add', { a: 1, b: death })
+      call.finish()
+      await place.model.next()
+      place.kill()
+    }
+    expect((await failureOf(run.result)).code).toBe('worker-lost')
+    await waitFor(() => expect(page.info.getSnapshot().worker).toBe('lost'))
+    await waitFor(() =>
+      expect(view.getSnapshot()).toMatchObject({
+        status: 'error',
+        error: { code: 'worker-lost' },
+        run: { runId: run.runId, phase: 'interrupted' },
+      }),
+    )
+    expect(place.workers).toHaveLength(5)
+  })
+
+  it('is replaced at the next use where nobody waits for anything', async () => {
+    const place = workplace()
+    const page = place.open()
+    await page.sessions.list()
+    place.kill()
+    await place.ended()
+    expect(place.workers).toHaveLength(1)
+    expect(await page.sessions.list()).toEqual([])
     expect(place.workers).toHaveLength(2)
   })
 })
@@ -176,9 +251,7 @@ describe('a worker that does not load', () => {
     expect(error).toBeInstanceOf(AgentError)
     expect(error.code).toBe('worker-lost')
     expect(error.message).toMatch(/could not be loaded/)
-    await vi.waitFor(() =>
-      expect(view.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'worker-lost' } }),
-    )
+    await waitFor(() => expect(view.getSnapshot()).toMatchObject({ status: 'error', error: { code: 'worker-lost' } }))
   })
 
   it('is tried again at the next call', async () => {
@@ -206,7 +279,7 @@ describe('a worker that does not load', () => {
     expect(error).toMatchObject({ code: 'worker-lost', message: expect.stringContaining('TrustedScriptURL') })
     const { view } = page.session('s')
     const leave = view.subscribe(() => {})
-    await vi.waitFor(() => expect(view.getSnapshot().error?.code).toBe('worker-lost'))
+    await waitFor(() => expect(view.getSnapshot().error?.code).toBe('worker-lost'))
     broken = false
     expect(await page.sessions.list()).toEqual([])
     leave()

@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { workplace } from './fixtures/real-worker.ts'
 
 describe('a page and an agent in a worker', () => {
@@ -23,7 +24,7 @@ describe('a page and an agent in a worker', () => {
     const run = session.send('What is 2 + 3?')
     const first = await model.next()
     first.text('Let me see. ')
-    await vi.waitFor(() => expect(shown).toContain('streaming Let me see. '))
+    await waitFor(() => expect(shown).toContain('streaming Let me see. '))
     first.toolCall('c1', 'add', { a: 2, b: 3 })
     first.finish()
     const second = await model.next()
@@ -40,23 +41,28 @@ describe('a page and an agent in a worker', () => {
       'run-started',
       'input-delivered',
       'user-message-committed',
+      'checkpoint-saved',
       'turn-started',
+      'context-built',
       'model-started',
       'tool-call-completed',
       'assistant-message-committed',
       'usage-recorded',
+      'checkpoint-saved',
       'tool-execution-started',
       'tool-execution-finished',
       'tool-message-committed',
       'turn-completed',
+      'checkpoint-saved',
       'turn-started',
+      'context-built',
       'model-started',
       'assistant-message-committed',
       'usage-recorded',
       'turn-completed',
       'run-completed',
     ])
-    await vi.waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
+    await waitFor(() => expect(session.view.getSnapshot().status).toBe('ready'))
     const before = session.view.getSnapshot()
     expect(before.messages.map(({ role, parts }) => [role, parts])).toMatchObject([
       ['user', [{ type: 'text', text: 'What is 2 + 3?' }]],
@@ -85,33 +91,32 @@ describe('a page and an agent in a worker', () => {
     expect((await again.result).text).toBe('Welcome.')
   })
 
-  it('shows a run that a reload interrupted, until the next input supersedes it', async () => {
+  it('goes on by itself with a run that a reload interrupted', async () => {
     const place = workplace()
     const page = place.open()
-    page.session('s').send('Hi')
+    const { runId } = page.session('s').send('Hi')
     ;(await place.model.next()).text('Half an ans')
-    await vi.waitFor(async () => expect((await page.session('s').view.ready).status).toBe('streaming'))
+    await waitFor(async () => expect((await page.session('s').view.ready).status).toBe('streaming'))
     await page.close()
     place.kill()
 
     const reloaded = place.open()
     const session = reloaded.session('s')
     onTestFinished(session.view.subscribe(() => {}))
-    expect(await session.view.ready).toMatchObject({ status: 'ready', run: { phase: 'interrupted' } })
-    expect(await reloaded.sessions.list()).toMatchObject([{ id: 's', status: 'interrupted' }])
+    expect(await session.view.ready).toMatchObject({ status: 'submitted', run: { runId, phase: 'model' } })
     const ends: string[] = []
     session.on(['run-started', 'run-cancelled', 'run-completed'], ({ kind }) => void ends.push(kind), { since: 0 })
-    const run = session.send('Again')
     const call = await place.model.next()
-    expect(call.prompt.filter(({ role }) => role === 'user')).toHaveLength(2)
+    expect(call.prompt.filter(({ role }) => role === 'user')).toHaveLength(1)
     call.say('Whole.')
-    expect((await run.result).text).toBe('Whole.')
-    expect(ends).toEqual(['run-started', 'run-cancelled', 'run-started', 'run-completed'])
-    await vi.waitFor(() => expect(session.view.getSnapshot().run).toBeUndefined())
-    expect(session.view.getSnapshot()).toMatchObject({
-      status: 'ready',
-      messages: [{}, {}, { parts: [{ text: 'Whole.' }] }],
-    })
+    expect((await reloaded.runs.get(runId).result).text).toBe('Whole.')
+    await waitFor(() => expect(ends).toEqual(['run-started', 'run-started', 'run-completed']))
+    await waitFor(() =>
+      expect(session.view.getSnapshot()).toMatchObject({
+        status: 'ready',
+        messages: [{}, { parts: [{ text: 'Whole.' }] }],
+      }),
+    )
   })
 
   it('lists, renames and deletes sessions', async () => {
@@ -124,27 +129,29 @@ describe('a page and an agent in a worker', () => {
       ;(await place.model.next()).say('Hi')
       await run.result
     }
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(list.getSnapshot().map(({ id, status }) => [id, status])).toEqual([
         ['two', 'ready'],
         ['one', 'ready'],
       ]),
     )
     await page.session('one').rename('First')
-    await vi.waitFor(() => expect(list.getSnapshot().map(({ title }) => title)).toEqual(['Hello two', 'First']))
+    await waitFor(() => expect(list.getSnapshot().map(({ title }) => title)).toEqual(['Hello two', 'First']))
     await page.session('two').delete()
-    await vi.waitFor(() => expect(list.getSnapshot().map(({ id }) => id)).toEqual(['one']))
+    await waitFor(() => expect(list.getSnapshot().map(({ id }) => id)).toEqual(['one']))
     expect((await page.session('two').view.ready).messages).toEqual([])
   })
 
   it('tells what it is made of', async () => {
     const page = workplace().open()
     onTestFinished(page.info.subscribe(() => {}))
-    expect(page.info.getSnapshot()).toEqual({ worker: 'starting', agents: [], models: [] })
+    expect(page.info.getSnapshot()).toMatchObject({ worker: 'starting', agents: [], models: [] })
     expect(await page.info.ready).toEqual({
       worker: 'ready',
+      online: true,
       agents: [{ name: 'assistant', description: 'Helps' }],
       models: [{ name: 'other' }],
+      storage: { persisted: false, usage: expect.any(Number), quota: expect.any(Number) },
     })
   })
 })

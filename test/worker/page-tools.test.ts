@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { failureOf } from './fixtures/failures.ts'
 import type { Feed } from './fixtures/fed-model.ts'
 import { Heard } from './fixtures/heard.ts'
@@ -83,16 +84,17 @@ describe('a page tool', () => {
         },
         { type: 'error-text', value: 'a string' },
       ],
+      // Five failures in a row would stop the run.
+      [() => undefined, { type: 'json', value: null }],
       [() => ({ count: () => {} }), { type: 'error-text', value: expect.stringMatching(/clone/) }],
       [() => document.body, { type: 'error-text', value: expect.stringMatching(/clone/) }],
       [() => ({ count: 1n }), { type: 'error-text', value: expect.stringMatching(/bigint/) }],
-      [() => undefined, { type: 'json', value: null }],
     ]
     const run = page.session('s').send('Hi')
     let feed = await model.next()
     for (const [index, [behaviour, result]] of cases.entries()) {
       behave = behaviour
-      calls(feed, 'highlight', { selector: 'h1' }, `c${index}`)
+      calls(feed, 'highlight', { selector: `h${index}` }, `c${index}`)
       feed = await model.next()
       expect(resultsIn(feed)).toEqual([result])
     }
@@ -110,10 +112,10 @@ describe('a page tool', () => {
     const { page } = connectedPage(runtime, { pageTools: { highlight } })
     const run = page.session('s').send('Hi')
     calls(await model.next(), 'highlight', { selector: 'h1' })
-    await vi.waitFor(() => expect(signals).toHaveLength(1))
+    await waitFor(() => expect(signals).toHaveLength(1))
     run.abort()
     await failureOf(run.result)
-    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true))
+    await waitFor(() => expect(signals[0]?.aborted).toBe(true))
   })
 
   it('has its signal aborted at its time-out, and the model is told', async () => {
@@ -130,7 +132,7 @@ describe('a page tool', () => {
     page.session('s').send('Hi')
     calls(await model.next(), 'hurried')
     expect(resultsIn(await model.next())).toMatchObject([{ type: 'error-text', value: expect.stringMatching(/30 ms/) }])
-    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true))
+    await waitFor(() => expect(signals[0]?.aborted).toBe(true))
   })
 
   it('is not started once its run was aborted', async () => {
@@ -143,9 +145,9 @@ describe('a page tool', () => {
     // The call and the abort are on the way at the same time.
     tap.withholds = ({ type }) => type === 'batch'
     calls(feed, 'highlight', { selector: 'h1' })
-    await vi.waitFor(() => expect(tap.items.some(({ kind }) => kind === '@page-tool')).toBe(true))
+    await waitFor(() => expect(tap.items.some(({ kind }) => kind === '@page-tool')).toBe(true))
     run.abort()
-    await vi.waitFor(() => expect(tap.items.some(({ kind }) => kind === '@page-tool-abort')).toBe(true))
+    await waitFor(() => expect(tap.items.some(({ kind }) => kind === '@page-tool-abort')).toBe(true))
     tap.release()
     await failureOf(run.result)
     expect(highlight).not.toHaveBeenCalled()
@@ -173,7 +175,7 @@ describe('a page tool', () => {
       const item = { kind: '@page-tool', sessionId: 's', runId: 'r', toolCallId: toolName, toolName, input: {} }
       tap.dispatchEvent(new MessageEvent('message', { data: { type: 'batch', n: 1, items: [item] } }))
     }
-    await vi.waitFor(() => expect(tap.said.filter(({ type }) => type === 'page-tool-done')).toHaveLength(4))
+    await waitFor(() => expect(tap.said.filter(({ type }) => type === 'page-tool-done')).toHaveLength(4))
     for (const said of tap.said) {
       if (said.type === 'page-tool-done') expect(said.result).toMatchObject({ error: { code: 'unknown-tool' } })
     }
@@ -199,7 +201,7 @@ describe('a page tool', () => {
     feed.toolCall('c2', 'add', { a: 1, b: 2 })
     feed.toolCall('c3', 'ask', { question: 'Why' })
     feed.finish('tool-calls')
-    await vi.waitFor(() => expect(heard.events).toHaveLength(2))
+    await waitFor(() => expect(heard.events).toHaveLength(2))
     finish({ count: 9 })
     expect(resultsIn(await model.next())).toEqual([
       { type: 'json', value: { count: 9 } },
@@ -265,7 +267,7 @@ describe('a page that goes away', () => {
     await failureOf(run.result)
     await quiet()
     calls(feed, 'highlight', { selector: 'h1' })
-    await vi.waitFor(() => expect(heard.kinds).toContain('run-waiting'))
+    await waitFor(() => expect(heard.kinds).toContain('run-waiting'))
     expect(heard.events.find(({ kind }) => kind === 'run-waiting')).toMatchObject({ waitingFor: 'page' })
     expect(heard.kinds).not.toContain('tool-execution-started')
     expect(await runtime.sessions.list()).toMatchObject([{ status: 'waiting' }])
@@ -289,7 +291,7 @@ describe('a page that goes away', () => {
     await one.page.close()
     await quiet()
     calls(feed, 'highlight', { selector: 'h1' })
-    await vi.waitFor(() => expect(heard.kinds).toContain('run-waiting'))
+    await waitFor(() => expect(heard.kinds).toContain('run-waiting'))
     const two = connectedPage(runtime, { pageTools: { ask: () => ({ answer: '' }) } })
     await two.page.sessions.list()
     await quiet(20)
@@ -298,7 +300,7 @@ describe('a page that goes away', () => {
     expect(await two.page.sessions.list()).toMatchObject([{ status: 'waiting' }])
   })
 
-  it('after the start leaves an error result that says so', async () => {
+  it('after the start leaves the call in doubt, and a person decides', async () => {
     const { runtime, model } = fedRuntime()
     const started = vi.fn()
     const one = connectedPage(runtime, {
@@ -311,14 +313,61 @@ describe('a page that goes away', () => {
     })
     const run = one.page.session('s').send('Hi').detach()
     calls(await model.next(), 'highlight', { selector: 'h1' })
-    await vi.waitFor(() => expect(started).toHaveBeenCalledOnce())
+    await waitFor(() => expect(started).toHaveBeenCalledOnce())
     await one.page.close()
+    await waitFor(async () => expect(await runtime.approvals.ready).toHaveLength(1))
+    const [question] = await runtime.approvals.ready
+    expect(question).toMatchObject({
+      reason: 'in-doubt',
+      runId: run.runId,
+      toolName: 'highlight',
+      input: { selector: 'h1' },
+    })
+    await runtime.approvals.answer(question as NonNullable<typeof question>, { decision: 'abandon' })
     const next = await model.next()
     expect(resultsIn(next)).toMatchObject([
       { type: 'error-text', value: expect.stringMatching(/page went away.*outcome is unknown/) },
     ])
     next.say('Hm')
     expect((await runtime.runs.get(run.runId).result).text).toBe('Hm')
+  })
+})
+
+describe('an idempotent page tool whose page goes away', () => {
+  it('waits for a page that offers it, and is carried out there under the same id', async () => {
+    const { runtime, model } = fedRuntime()
+    const ids: string[] = []
+    const one = connectedPage(runtime, {
+      pageTools: {
+        remind: (_, { toolCallId }) => {
+          ids.push(toolCallId)
+          return new Promise<never>(() => {})
+        },
+      },
+    })
+    const heard = new Heard()
+    runtime.on('any', heard.hear)
+    const run = one.page.session('s').send('Hi').detach()
+    calls(await model.next(), 'remind', { when: '2026-01-01T00:00:00Z' })
+    await waitFor(() => expect(ids).toHaveLength(1))
+    await one.page.close()
+    await waitFor(() => expect(heard.kinds).toContain('run-waiting'))
+    expect(heard.events.find(({ kind }) => kind === 'run-waiting')).toMatchObject({ waitingFor: 'page' })
+    expect(heard.kinds.filter((kind) => kind === 'tool-message-committed')).toEqual([])
+    const two = connectedPage(runtime, {
+      pageTools: {
+        remind: (_, { toolCallId }) => {
+          ids.push(toolCallId)
+          return { year: 2026 }
+        },
+      },
+    })
+    await two.page.sessions.list()
+    const next = await model.next()
+    expect(resultsIn(next)).toEqual([{ type: 'json', value: { year: 2026 } }])
+    expect(new Set(ids).size).toBe(1)
+    next.say('Done')
+    expect((await runtime.runs.get(run.runId).result).text).toBe('Done')
   })
 })
 
@@ -331,9 +380,7 @@ describe('a page tool that no page implements', () => {
     onTestFinished(view.subscribe(() => {}))
     const run = one.page.session('s').send('Hi')
     calls(await model.next(), 'ask', { question: 'Why?' })
-    await vi.waitFor(() =>
-      expect(view.getSnapshot().run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' }),
-    )
+    await waitFor(() => expect(view.getSnapshot().run).toMatchObject({ phase: 'waiting', waitingFor: 'tool-results' }))
     const part = view.getSnapshot().messages.at(-1)?.parts[0]
     expect(part).toMatchObject({ type: 'tool-ask', state: 'input-available', input: { question: 'Why?' } })
     await two.page.session('s').addToolOutput({ tool: 'ask', toolCallId: 'c1', output: { answer: 'Because' } })
@@ -349,7 +396,7 @@ describe('a page tool that no page implements', () => {
     const session = page.session('s')
     session.send('Hi')
     calls(await model.next(), 'ask', { question: 'Why?' })
-    await vi.waitFor(async () => expect((await page.sessions.list())[0]?.status).toBe('waiting'))
+    await waitFor(async () => expect((await page.sessions.list())[0]?.status).toBe('waiting'))
     const answer = (output: unknown, toolCallId = 'c1') =>
       session.addToolOutput({ tool: 'ask', toolCallId, output: output as { answer: string } })
     expect(await failureOf(answer({ answer: 7 }))).toMatchObject({ code: 'invalid-input' })
@@ -365,7 +412,7 @@ describe('a page tool that no page implements', () => {
     const { page } = connectedPage(runtime)
     page.session('s').send('Hi')
     calls(await model.next(), 'ask', { question: 'Why?' })
-    await vi.waitFor(async () => expect((await page.sessions.list())[0]?.status).toBe('waiting'))
+    await waitFor(async () => expect((await page.sessions.list())[0]?.status).toBe('waiting'))
     await page.session('s').addToolOutput({ tool: 'ask', toolCallId: 'c1', errorText: 'They left' })
     expect(resultsIn(await model.next())).toEqual([{ type: 'error-text', value: 'They left' }])
   })
@@ -379,7 +426,7 @@ describe('in a real worker', () => {
     const call = await place.model.next()
     call.toolCall('c1', 'ask', { question: 'Why?' })
     call.finish()
-    await vi.waitFor(async () => expect((await page.session('s').view.ready).run?.phase).toBe('waiting'))
+    await waitFor(async () => expect((await page.session('s').view.ready).run?.phase).toBe('waiting'))
     await page.close()
     place.kill()
 

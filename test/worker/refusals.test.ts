@@ -1,7 +1,8 @@
 import { AgentError, connect } from 'turnloop'
 import { serve } from 'turnloop/runtime'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type PortMessage, protocolVersion, type ToPage } from '../../src/protocol/messages.ts'
+import { waitFor } from '../wait-for.ts'
 import { failureOf, uncaughtErrors } from './fixtures/failures.ts'
 import { connectedPage, type FedRuntime, fedRuntime } from './fixtures/port.ts'
 
@@ -19,13 +20,13 @@ async function actedPage() {
   }
   serve(runtime, port2)
   port1.postMessage({ type: 'hello', protocol: protocolVersion, page: { pageId: 'page', tools: [] } })
-  await vi.waitFor(() => expect(greeted).toBe(true))
+  await waitFor(() => expect(greeted).toBe(true))
   let id = 1000
   /** Asks something valid: what was posted before has been handled when it is answered. */
   const answered = async () => {
     const own = ++id
     port1.postMessage({ type: 'say', messages: [{ type: 'call', id: own, method: 'info' }] })
-    await vi.waitFor(() => expect(items.some((item) => item.kind === '@answer' && item.id === own)).toBe(true))
+    await waitFor(() => expect(items.some((item) => item.kind === '@answer' && item.id === own)).toBe(true))
   }
   return { runtime, model, port: port1, items, answered }
 }
@@ -36,7 +37,7 @@ describe('what a page may say', () => {
     async (method) => {
       const { port, items } = await actedPage()
       port.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method, params: {} }] })
-      await vi.waitFor(() => expect(items).toHaveLength(1))
+      await waitFor(() => expect(items).toHaveLength(1))
       expect(items[0]).toMatchObject({ kind: '@refusal', id: 1, error: { code: 'unknown-method' } })
     },
   )
@@ -46,7 +47,7 @@ describe('what a page may say', () => {
     const methods = [undefined, null, 7, {}, ['run']]
     for (const [id, method] of methods.entries())
       port.postMessage({ type: 'say', messages: [{ type: 'call', id, method, params: {} }] })
-    await vi.waitFor(() => expect(items).toHaveLength(methods.length))
+    await waitFor(() => expect(items).toHaveLength(methods.length))
     // `['run']` is the key "run": it is found, and its parameters are refused.
     for (const item of items) expect(item).toMatchObject({ kind: '@refusal', error: { code: expect.any(String) } })
   })
@@ -57,7 +58,7 @@ describe('what a page may say', () => {
       const uncaught = uncaughtErrors()
       const { port, items, answered } = await actedPage()
       port.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method }] })
-      await vi.waitFor(() => expect(items).toHaveLength(1))
+      await waitFor(() => expect(items).toHaveLength(1))
       expect(items[0]).toMatchObject({
         kind: '@refusal',
         id: 1,
@@ -128,7 +129,7 @@ describe('what a page may say', () => {
     port1.postMessage({ type: 'say', messages: [{ type: 'call', id: 1, method: 'info' }] })
     port1.postMessage({ type: 'hello', protocol: protocolVersion, page: { pageId: 'p', tools: [] } })
     port1.postMessage({ type: 'say', messages: [{ type: 'call', id: 2, method: 'info' }] })
-    await vi.waitFor(() => expect(heard.some(({ type }) => type === 'batch')).toBe(true))
+    await waitFor(() => expect(heard.some(({ type }) => type === 'batch')).toBe(true))
     const items = heard.flatMap((message) => (message.type === 'batch' ? message.items : []))
     expect(items).toMatchObject([{ kind: '@answer', id: 2 }])
     expect(uncaught).toEqual([])
@@ -164,12 +165,12 @@ describe('what a worker may say', () => {
     ]
     for (const message of odd) port2.postMessage(message)
     port2.postMessage({ type: 'hello', protocol: protocolVersion, answer: true })
-    await vi.waitFor(() => expect(heard.some(({ type }) => type === 'say')).toBe(true))
+    await waitFor(() => expect(heard.some(({ type }) => type === 'say')).toBe(true))
     const said = heard.flatMap((message) => (message.type === 'say' ? message.messages : []))
     const call = said.find((message) => message.type === 'call')
     port2.postMessage({ type: 'batch', n: 3, items: [{ kind: '@answer', id: call?.id, result: [] }] })
     expect(await list).toEqual([])
-    await vi.waitFor(() => expect(heard).toContainEqual({ type: 'ack', n: 3 }))
+    await waitFor(() => expect(heard).toContainEqual({ type: 'ack', n: 3 }))
     expect(uncaught).toEqual([])
   })
 
@@ -189,7 +190,7 @@ describe('what a worker may say', () => {
       n: 1,
       items: [null, { kind: 'run-failed' }, { kind: '@refusal', id: 98 }, notice],
     })
-    await vi.waitFor(() => expect(acknowledged).toEqual([{ type: 'ack', n: 1 }]))
+    await waitFor(() => expect(acknowledged).toEqual([{ type: 'ack', n: 1 }]))
     expect(notices).toEqual(['after'])
     expect(uncaught.length).toBeGreaterThan(0)
   })

@@ -1,5 +1,6 @@
 import { connect } from 'turnloop'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { waitFor } from '../wait-for.ts'
 import { modelFeeder } from './fixtures/far-model.ts'
 import type { openPage } from './fixtures/framed-page.ts'
 import { Heard } from './fixtures/heard.ts'
@@ -54,13 +55,13 @@ describe('a shared worker', () => {
     call.text('Hello ')
     const { view } = two.session('s')
     onTestFinished(view.subscribe(() => {}))
-    await vi.waitFor(() => expect(view.getSnapshot().status).toBe('streaming'))
+    await waitFor(() => expect(view.getSnapshot().status).toBe('streaming'))
     call.say('both')
     expect((await run.result).text).toBe('Hello both')
-    await vi.waitFor(() => expect(heard.two.kinds.at(-1)).toBe('run-completed'))
+    await waitFor(() => expect(heard.two.kinds.at(-1)).toBe('run-completed'))
     expect(heard.two.events).toEqual(heard.one.events)
     heard.one.expectExact(0, heard.one.durable.length)
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(view.getSnapshot()).toMatchObject({
         status: 'ready',
         messages: [{}, { parts: [{ text: 'Hello both' }] }],
@@ -94,7 +95,7 @@ describe('a shared worker', () => {
     expect((await stays.runs.get(run.runId).result).text).toBe('ab')
   })
 
-  it('tells the model that the page went away which carried a call out', async () => {
+  it('asks a person about a call whose page went away, and takes the result that the person gives', async () => {
     const place = workplace()
     const stays = place.open()
     // Without another page the worker would end with the frame.
@@ -104,13 +105,19 @@ describe('a shared worker', () => {
     const call = await place.model.next()
     call.toolCall('c1', 'highlight', { selector: 'h1' })
     call.finish()
-    await vi.waitFor(() => expect(started).toEqual(['c1']))
+    await waitFor(() => expect(started).toEqual(['c1']))
     const { runId } = run
     frame.remove()
+    await waitFor(async () => expect(await stays.approvals.ready).toMatchObject([{ reason: 'in-doubt', runId }]))
+    const [question] = await stays.approvals.ready
+    await stays.approvals.answer(question as NonNullable<typeof question>, {
+      decision: 'supply-result',
+      output: { count: 7 },
+    })
     const next = await place.model.next()
     expect(next.prompt.at(-1)).toMatchObject({
       role: 'tool',
-      content: [{ output: { type: 'error-text', value: expect.stringMatching(/page went away/) } }],
+      content: [{ output: { type: 'json', value: { count: 7 } } }],
     })
     next.say('Hm')
     expect((await stays.runs.get(runId).result).text).toBe('Hm')
@@ -126,7 +133,7 @@ describe('a shared worker', () => {
     frame.remove()
     const lifelines = async () =>
       (await navigator.locks.query()).held?.filter(({ name }) => name?.startsWith('turnloop:page:'))
-    await vi.waitFor(async () => expect(await lifelines()).toHaveLength(1))
+    await waitFor(async () => expect(await lifelines()).toHaveLength(1))
     call.toolCall('c1', 'highlight', { selector: 'h1' })
     call.finish()
     const session = stays.session('s')

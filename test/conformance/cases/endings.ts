@@ -3,11 +3,13 @@ import { answer, call, reasoning, text } from '../parts.ts'
 import { forecast } from '../tools.ts'
 
 const tools = () => ({ forecast: forecast() })
+/** With a length of its own an answer that came to it is not continued; the AI SDK continues none. */
+const settings = { maxOutputTokens: 20 }
 const calling = call('c1', 'forecast', { city: 'Ulm' })
 
 export const endings: Case[] = [
   ...(['length', 'content-filter', 'other'] as const).flatMap((finish): Case[] => [
-    { name: `an answer that ends for "${finish}"`, answers: [answer(text('0', 'Once upon'), { finish })] },
+    { name: `an answer that ends for "${finish}"`, settings, answers: [answer(text('0', 'Once upon'), { finish })] },
     {
       name: `calls of an answer that ends for "${finish}" are not carried out, and end the run`,
       tools,
@@ -19,6 +21,7 @@ export const endings: Case[] = [
   {
     name: 'an answer that ends for "length" after turns with calls',
     tools,
+    settings,
     answers: [answer(calling), answer(text('0', 'It is rather'), { finish: 'length' })],
   },
   {
@@ -36,6 +39,6 @@ export const endings: Case[] = [
     name: 'the cap of turns ends a model that calls for ever',
     tools,
     maxTurns: 3,
-    answers: ['c1', 'c2', 'c3'].map((id) => answer(call(id, 'forecast', { city: 'Ulm' }))),
+    answers: ['Ulm', 'Porto', 'Oslo'].map((city, at) => answer(call(`c${at + 1}`, 'forecast', { city }))),
   },
 ]

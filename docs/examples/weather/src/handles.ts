@@ -29,12 +29,31 @@ export async function settle(agent: Agent, show: (...what: string[]) => void) {
   const session = agent.session()
   // #region errors
   try {
-    const { status, text } = await session.send('How warm is it in Porto?').result
-    show(status, text) // 'completed' or 'stopped'
+    const { status, reason, text } = await session.send('How warm is it in Porto?').result
+    show(status, reason ?? text) // 'completed', or 'stopped': 'requested', 'max-turns', 'credentials' …
   } catch (error) {
     if (!(error instanceof AgentError)) throw error // an AbortError: the run was cancelled
-    show(error.code, error.message) // 'rate-limited', 'unauthorized', 'model-timeout' …
+    show(error.code, error.message) // 'rate-limited', 'model-timeout', 'storage-full' …
   }
+  // #endregion
+}
+
+export async function withKey(agent: Agent, askForKey: () => Promise<unknown>) {
+  const session = agent.session()
+  // #region resume
+  const run = session.send('How warm is it in Porto?')
+  const { reason } = await run.result
+  if (reason === 'credentials') {
+    agent.setCredentials(await askForKey())
+    await agent.runs.resume(run.runId).result // goes on where it stopped, as the same run
+  }
+  // #endregion
+  return run.runId
+}
+
+export async function steer(run: RunHandle) {
+  // #region steer
+  await run.steer('In Fahrenheit, please') // stored, and heard by the run at its next turn
   // #endregion
 }
 

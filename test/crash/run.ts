@@ -1,0 +1,98 @@
+import { parseArgs } from 'node:util'
+import { launchChromium } from './chromium.ts'
+import { Lane } from './lane.ts'
+import { type Outcome, play } from './play.ts'
+import { type Scenario, scenariosFrom } from './scenarios.ts'
+import { playTabs } from './tabs.ts'
+import { Tally } from './tally.ts'
+import { World } from './world/world.ts'
+
+/**
+ * npm run test:crash [-- --runs DEATHS] [--seed SEED] [--only NAME] [--parallel BROWSERS]
+ *
+ * The proof by killing that nothing is lost: a real Chromium with its profile on disk, a page whose worker carries out runs
+ * against a scripted model and tools in a local server, and deaths of all kinds (worker terminated, page crashed or
+ * reloaded, tab closed, browser killed) at named points and at random moments. After each death the page is opened again, the run goes
+ * on, and at its end the log, the messages, the starts of tools and all prompts are checked against what pages had been
+ * told. world.ts is what survives, points.ts names where lives end, checks.ts says what must hold.
+ *
+ * Without options each point is met once, and an eighth of those of a run's control (by the seed), in two browsers; with `--runs` it goes on until so many deaths have been died.
+ * `--only` takes scenarios whose name contains it, those of an agent (`careful`), or the one of a session (`s17`): together with the printed seed that
+ * repeats a failure. Exits 1 where anything was lost or repeated, got stuck or was otherwise wrong.
+ */
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    only: { type: 'string' },
+    parallel: { type: 'string', default: '2' },
+  },
+})
+const wanted = values.runs === undefined ? Number.POSITIVE_INFINITY : Number(values.runs)
+const seed = Number(values.seed)
+/** One is each point once. `--only` looks through sixteen. */
+const rounds = values.only === undefined ? (values.runs === undefined ? 1 : Number.POSITIVE_INFINITY) : 16
+
+const scenarios = chosen()
+const world = await World.start()
+const tally = new Tally()
+const began = Date.now()
+console.log(
+  `seed ${seed}, ${values.runs === undefined ? 'each point once, those of control in turn' : `until ${wanted} deaths`}`,
+)
+
+await Promise.all(Array.from({ length: Number(values.parallel) }, runLane))
+await world.close()
+
+for (const fault of world.faults) {
+  console.log(`✗ ${fault}`)
+  tally.fail()
+}
+const missing = values.only === undefined ? tally.unreached : []
+for (const point of missing) {
+  console.log(`✗ no run came to the point "${point}"`)
+  tally.fail()
+}
+console.log(`${Math.round((Date.now() - began) / 1000)} s`)
+for (const line of tally.lines()) console.log(line)
+process.exitCode = tally.failed === 0 ? 0 : 1
+
+function* chosen(): Generator<Scenario> {
+  const { only } = values
+  for (const scenario of scenariosFrom(seed, rounds)) {
+    if (only === undefined || isOf(scenario, only)) yield scenario
+  }
+}
+
+function isOf({ session, agent, name }: Scenario, only: string): boolean {
+  return session === only || agent === only || name.includes(only)
+}
+
+async function runLane(): Promise<void> {
+  const browser = await launchChromium(world)
+  console.log(browser.name)
+  const lane = new Lane(browser)
+  try {
+    for (const scenario of scenarios) {
+      const outcome = await (scenario.family === 'tabs' ? playTabs : play)(world, lane, scenario)
+      tell(outcome)
+      tally.add(outcome)
+      world.forget(scenario.session)
+      if (tally.deaths >= wanted) return
+    }
+  } finally {
+    await browser.close()
+  }
+}
+
+function tell({ scenario, deaths, missed, findings, log }: Outcome): void {
+  const { session, name, plan, agent, inDoubt } = scenario
+  const died = deaths.map(({ by, at }) => `${by} ${at}`).join(', then ') || 'nobody died'
+  const not = missed.length > 0 ? `; not reached: ${missed.join(', ')}` : ''
+  console.log(`${findings.length === 0 ? '✓' : '✗'} ${session} ${name}: ${died}${not}`)
+  if (findings.length === 0) return
+  for (const { fault, message } of findings) console.log(`  ${fault}: ${message}`)
+  console.log(`  plan ${plan}, agent ${agent}, in doubt ${inDoubt}; repeat with --seed ${seed} --only ${session}`)
+  console.log(log)
+}
