@@ -11,18 +11,31 @@ export const mostWorkerDeaths = 4
 export class Lane {
   readonly browser: Browser
   #tab: Tab | undefined
+  #opening: Promise<Tab> | undefined
+  #killing: Promise<unknown> | undefined
   #workerDeaths = 0
 
   constructor(browser: Browser) {
     this.browser = browser
   }
 
-  /** The tab in front; opened where there is none. */
+  /** The tab in front; opened where there is none. Who asks while something dies gets the one that comes after it. */
   async tab(): Promise<Tab> {
-    if (!this.#tab || this.#tab.link.gone) {
-      this.#tab = await this.browser.open()
-      this.#workerDeaths = 0
-    }
+    await this.#killing
+    return this.#open()
+  }
+
+  #open(): Promise<Tab> {
+    if (this.#tab && !this.#tab.link.gone) return Promise.resolve(this.#tab)
+    this.#opening ??= this.#openNew().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  async #openNew(): Promise<Tab> {
+    this.#tab = await this.browser.open()
+    this.#workerDeaths = 0
     return this.#tab
   }
 
@@ -40,6 +53,12 @@ export class Lane {
   /** Kills, and gives what there is afterwards. */
   async kill(by: Death): Promise<Tab> {
     const tab = await this.tab()
+    const next = this.#kill(tab, by)
+    this.#killing = next.catch(() => {})
+    return next
+  }
+
+  async #kill(tab: Tab, by: Death): Promise<Tab> {
     if (by === 'worker') {
       this.#workerDeaths++
       await tab.link.ask('kill-worker')
@@ -54,7 +73,7 @@ export class Lane {
     if (by === 'page') await tab.crash()
     else if (by === 'tab') await tab.close()
     else await this.browser.kill()
-    return this.tab()
+    return this.#open()
   }
 
   async closeTab(): Promise<void> {

@@ -10,6 +10,7 @@ import { inputOf, type Order } from './plans.ts'
 import type { Scenario } from './scenarios.ts'
 import type { Dump, Glance } from './world/commands.ts'
 import type { Ledger } from './world/ledger.ts'
+import type { PageLink } from './world/pages.ts'
 import type { World } from './world/world.ts'
 
 /** What became of a scenario. */
@@ -57,6 +58,8 @@ class Player {
   readonly #deaths: { by: Death; at: string }[] = []
   readonly #missed: string[] = []
   readonly #orders: Order[] = []
+  /** The page that an input was said to last. */
+  readonly #saidTo = new Map<number, PageLink>()
   #dump: Dump | undefined
   #runId: string | undefined
   #spentBefore = 0
@@ -97,7 +100,7 @@ class Player {
       this.#arm(armed[0]?.at)
       await this.#lane.kill(next.by)
       await this.#watch()
-      await this.#settleInput(next.by)
+      await this.#settleInput()
       await this.#checkQuestions()
     }
     this.#arm(undefined)
@@ -155,15 +158,16 @@ class Player {
   async #send(again?: Order) {
     const { session, agent, plan, way = 'send' } = this.#scenario
     if (way === 'regenerate' && !again) return this.#regenerate()
+    const tab = await this.#lane.tab()
     const order = again ?? { session, plan, input: this.#orders.length + 1 }
     if (!again) this.#orders.push(order)
-    const tab = await this.#lane.tab()
     const [earlier] = this.#orders
     // What is sent besides is a message like any other.
     const isFirst = order.input === (this.#scenario.before ? 2 : 1)
     const command = isFirst && way !== 'named' ? way : 'send'
     const named = isFirst && way === 'named' ? { requestId: `${session}/${order.input}` } : undefined
     const before = command === 'edit' && earlier ? { before: inputOf(earlier) } : undefined
+    this.#saidTo.set(order.input, tab.link)
     const asked = tab.link.ask<string | undefined>(command, {
       session,
       agent,
@@ -209,17 +213,18 @@ class Player {
   }
 
   /** An input of which nobody was told that it is stored may be gone: then it is sent again, as a person would. */
-  async #settleInput(by: Death) {
+  async #settleInput() {
     const [order] = this.#orders
     if (this.#scenario.way === 'named' && order) return this.#send(order)
-    for (const order of [...this.#orders]) if (!this.#isKnown(order.input)) await this.#sendAgain(order, by)
+    for (const order of [...this.#orders]) if (!this.#isKnown(order.input)) await this.#sendAgain(order)
   }
 
-  async #sendAgain(order: Order, by: Death) {
-    // The page lives, and may say it to the next worker by itself.
-    if (by === 'worker') await this.#world.until(() => this.#isKnown(order.input) || this.#isSettled(), 5000)
-    if (this.#isKnown(order.input)) return
+  async #sendAgain(order: Order) {
     const tab = await this.#lane.tab()
+    // The page lives that it was said to, and may say it to the next worker by itself.
+    if (this.#saidTo.get(order.input) === tab.link)
+      await this.#world.until(() => this.#isKnown(order.input) || this.#isSettled(), 5000)
+    if (this.#isKnown(order.input)) return
     const glance = await unlessGone(tab.link.ask<Glance>('glance', { session: this.#scenario.session }))
     if (!glance) return
     const text = inputOf(order)
