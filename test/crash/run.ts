@@ -37,6 +37,7 @@ const rounds = values.only === undefined ? (values.runs === undefined ? 1 : Numb
 const scenarios = chosen()
 const world = await World.start()
 const tally = new Tally()
+const failures: Outcome[] = []
 const began = Date.now()
 console.log(
   `seed ${seed}, ${values.runs === undefined ? 'each point once, those of control in turn' : `until ${wanted} deaths`}`,
@@ -56,6 +57,8 @@ for (const point of missing) {
 }
 console.log(`${Math.round((Date.now() - began) / 1000)} s`)
 for (const line of tally.lines()) console.log(line)
+// Once more, where a log that is cut at its beginning still has them.
+for (const outcome of failures) tellFailure(outcome)
 process.exitCode = tally.failed === 0 ? 0 : 1
 
 function* chosen(): Generator<Scenario> {
@@ -78,6 +81,7 @@ async function runLane(): Promise<void> {
       const outcome = await (scenario.family === 'tabs' ? playTabs : play)(world, lane, scenario)
       tell(outcome)
       tally.add(outcome)
+      if (outcome.findings.length > 0) failures.push(outcome)
       world.forget(scenario.session)
       if (tally.deaths >= wanted) return
     }
@@ -86,13 +90,20 @@ async function runLane(): Promise<void> {
   }
 }
 
-function tell({ scenario, deaths, missed, findings, log }: Outcome): void {
-  const { session, name, plan, agent, inDoubt } = scenario
-  const died = deaths.map(({ by, at }) => `${by} ${at}`).join(', then ') || 'nobody died'
-  const not = missed.length > 0 ? `; not reached: ${missed.join(', ')}` : ''
-  console.log(`${findings.length === 0 ? '✓' : '✗'} ${session} ${name}: ${died}${not}`)
-  if (findings.length === 0) return
-  for (const { fault, message } of findings) console.log(`  ${fault}: ${message}`)
+function tell(outcome: Outcome): void {
+  if (outcome.findings.length === 0) return console.log(`✓ ${headOf(outcome)}`)
+  tellFailure(outcome)
+  console.log(outcome.log)
+}
+
+function tellFailure(outcome: Outcome): void {
+  const { session, plan, agent, inDoubt } = outcome.scenario
+  console.log(`✗ ${headOf(outcome)}`)
+  for (const { fault, message } of outcome.findings) console.log(`  ${fault}: ${message}`)
   console.log(`  plan ${plan}, agent ${agent}, in doubt ${inDoubt}; repeat with --seed ${seed} --only ${session}`)
-  console.log(log)
+}
+
+function headOf({ scenario: { session, name }, deaths, missed }: Outcome): string {
+  const died = deaths.map(({ by, at }) => `${by} ${at}`).join(', then ') || 'nobody died'
+  return `${session} ${name}: ${died}${missed.length > 0 ? `; not reached: ${missed.join(', ')}` : ''}`
 }
