@@ -206,7 +206,10 @@ function* checkBalance(events: readonly HeardEvent[]) {
   for (const [call, seq] of open) yield problem(`call ${call} started at ${seq} and has no result`)
 }
 
-/** What runs used is the sum of what was booked: calls that the model got, and one at most, by estimate, that cut a leg. */
+/**
+ * What runs used is the sum of what was booked: calls that the model got, what runs below have used, and one at most, by
+ * estimate, that cut a leg. A call that used nothing may have been ended before it was made.
+ */
 function* checkUsage(ledger: Ledger, { events }: Dump) {
   const sums = new Map<string, number>()
   let session = 0
@@ -225,7 +228,7 @@ function* checkUsage(ledger: Ledger, { events }: Dump) {
       const left = (cuts.get(runId) ?? 0) - 1
       if (left < 0) yield repeated(`a call that was cut is booked once more at ${seq}`)
       cuts.set(runId, left)
-    } else if (!event.below) booked++
+    } else if (!event.below && tokens > 0) booked++
     session += tokens
     sums.set(runId, (sums.get(runId) ?? 0) + tokens)
     if (tokensOf(event.run) !== sums.get(runId) || tokensOf(event.session) !== session)

@@ -41,7 +41,8 @@ addEventListener('error', ({ error, message }) => problem(`uncaught: ${error?.st
 addEventListener('unhandledrejection', ({ reason }) => problem(`unhandled: ${reason?.stack ?? reason}`))
 
 const { approvals } = agent
-approvals.subscribe(() => report({ fact: 'approvals', approvals: approvals.getSnapshot() }))
+let nth = 0
+approvals.subscribe(() => report({ fact: 'approvals', nth: nth++, approvals: approvals.getSnapshot() }))
 
 const carryOut = commandsOf(agent, async () => {
   const newest = workers.length - 1

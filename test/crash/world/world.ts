@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { callCount, orderOf } from '../plans.ts'
-import type { Fact } from './fact.ts'
+import type { Fact, ShownApprovals } from './fact.ts'
 import { Ledger } from './ledger.ts'
 import { Model } from './model.ts'
 import { openStream, PageLink } from './pages.ts'
@@ -19,6 +19,8 @@ export class World {
   readonly #servers: Server[] = []
   readonly #ledgers = new Map<string, Ledger>()
   readonly #pages = new Map<string, PageLink>()
+  /** What pages show. One may say so before it takes commands. */
+  readonly #shown = new Map<string, ShownApprovals>()
   readonly #watchers = new Set<() => void>()
   readonly #model = new Model(this)
   /** Errors that pages reported and that belong to no session. */
@@ -148,6 +150,7 @@ export class World {
   #openPage(id: string, request: IncomingMessage, response: ServerResponse) {
     openStream(request, response)
     const page = new PageLink(id, response)
+    page.approvals = this.#shown.get(id)?.approvals ?? []
     this.#pages.set(id, page)
     response.on('close', () => {
       page.end()
@@ -181,15 +184,19 @@ export class World {
         return
       case 'settled':
         return this.ledger(fact.session).settled.set(fact.runId, fact)
-      case 'approvals': {
-        const link = this.#pages.get(page)
-        if (link) link.approvals = fact.approvals
-        return
-      }
+      case 'approvals':
+        return this.#show(page, fact)
       case 'problem':
         if (fact.session === undefined) this.faults.push(`${page}: ${fact.message}`)
         else this.ledger(fact.session).problems.push(`${page}: ${fact.message}`)
     }
+  }
+
+  #show(id: string, shown: ShownApprovals) {
+    if ((this.#shown.get(id)?.nth ?? -1) > shown.nth) return
+    this.#shown.set(id, shown)
+    const page = this.#pages.get(id)
+    if (page) page.approvals = shown.approvals
   }
 
   #start(ledger: Ledger, parameters: URLSearchParams, response: ServerResponse) {
