@@ -29,6 +29,8 @@ for (const { name, assertionResults } of testResults)
   for (const { fullName, status, failureMessages } of assertionResults)
     if (status === 'failed') console.log(`✗ ${name}: ${fullName}\n${failureMessages.join('\n').slice(0, 1000)}`)
 for (const { name, message } of brokenFiles) console.log(`✗ ${name}: ${message}`)
+if (failedTests > numFailedTests + brokenFiles.length)
+  console.log('✗ npm test: failed outside of its tests, or before its report')
 for (const check of failedChecks) console.log(`✗ ${check}`)
 console.log(`${numPassedTests} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
