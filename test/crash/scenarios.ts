@@ -40,7 +40,7 @@ export interface Scenario {
 }
 
 /** Rounds in which each point of a run's control comes once. */
-const controlRounds = 8
+export const controlRounds = 8
 
 const decisions = ['retry', 'abandon', 'supply-result'] as const
 const verdicts = ['once', 'always', 'edited', 'denied', 'revoked'] as const
