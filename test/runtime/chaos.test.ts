@@ -1,13 +1,5 @@
 import fc from 'fast-check'
-import {
-  createRuntime,
-  defineAgent,
-  indexedDbStore,
-  memoryStore,
-  type RunHandle,
-  type Store,
-  tool,
-} from 'turnloop/runtime'
+import { createRuntime, defineAgent, memoryStore, type RunHandle, type Store, tool } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -16,7 +8,7 @@ import { macrotask } from '../../src/events/macrotask.ts'
 import type { InboxItem } from '../../src/sessions/records.ts'
 import { problemsOf } from './check-prompt.ts'
 import { expectOrder, record } from './record.ts'
-import { mortal } from './stores.ts'
+import { inIndexedDb, mortal } from './stores.ts'
 
 const later = async <T>(value: T) => {
   await macrotask()
@@ -197,13 +189,7 @@ test('whatever people do in two tabs, every result settles and the session stays
 
 test('so it is in IndexedDB', async () => {
   await fc.assert(
-    fc.asyncProperty(scenario, async (given) => {
-      const name = crypto.randomUUID()
-      const store = indexedDbStore({ name })
-      await play(given, store)
-      await store.close()
-      indexedDB.deleteDatabase(name)
-    }),
+    fc.asyncProperty(scenario, (given) => inIndexedDb((store) => play(given, store))),
     { numRuns: 20, timeout: 8000 },
   )
 }, 60_000)

@@ -1,6 +1,6 @@
 import type { LanguageModelV4Prompt } from '@ai-sdk/provider'
 import fc from 'fast-check'
-import { createRuntime, defineAgent, indexedDbStore, memoryStore, type Store, tool } from 'turnloop/runtime'
+import { createRuntime, defineAgent, memoryStore, type Store, tool } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import type { AnyEvent } from '../../src/events/kinds.ts'
 import { isEnd } from '../../src/events/kinds.ts'
 import { problemsOf } from './check-prompt.ts'
 import { expectOrder, record } from './record.ts'
-import { mortal } from './stores.ts'
+import { inIndexedDb, mortal } from './stores.ts'
 
 const meta = { acme: { signature: 'secret' } }
 const later = <T>(value: T) => new Promise<T>((resolve) => setTimeout(() => resolve(value)))
@@ -151,15 +151,8 @@ test('the history is a valid prompt after every kind of end, at every moment', a
 }, 60_000)
 
 test('so it is in IndexedDB', async () => {
-  let count = 0
   await fc.assert(
-    fc.asyncProperty(scenario, async (given) => {
-      const name = `history-${++count}-${crypto.randomUUID()}`
-      const store = indexedDbStore({ name })
-      await play(given, store)
-      await store.close()
-      indexedDB.deleteDatabase(name)
-    }),
+    fc.asyncProperty(scenario, (given) => inIndexedDb((store) => play(given, store))),
     { numRuns: 30, timeout: 5000 },
   )
 }, 60_000)

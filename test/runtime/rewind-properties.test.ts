@@ -1,12 +1,12 @@
 import fc from 'fast-check'
-import { createRuntime, defineAgent, indexedDbStore, memoryStore, type Store, tool } from 'turnloop/runtime'
+import { createRuntime, defineAgent, memoryStore, type Store, tool } from 'turnloop/runtime'
 import { reply, scriptedModel } from 'turnloop/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Message, RunHandle } from '../../src/api/public-types.ts'
 import { problemsOf } from './check-prompt.ts'
 import { expectOrder, record } from './record.ts'
-import { mortal } from './stores.ts'
+import { inIndexedDb, mortal } from './stores.ts'
 
 // Whatever is sent, edited, given anew and stopped, with owners that die on the way: the model is asked what can be asked,
 // the view shows what was not rewound, and the history has all that was ever said.
@@ -175,13 +175,7 @@ test('prompts stay valid, the view shows what was not rewound, and the history i
 
 test('so it is in IndexedDB', async () => {
   await fc.assert(
-    fc.asyncProperty(scenario, async (given) => {
-      const name = crypto.randomUUID()
-      const store = indexedDbStore({ name })
-      await play(given, store)
-      await store.close()
-      indexedDB.deleteDatabase(name)
-    }),
+    fc.asyncProperty(scenario, (given) => inIndexedDb((store) => play(given, store))),
     { numRuns: 10, timeout: 8000 },
   )
 }, 120_000)

@@ -1,3 +1,4 @@
+import { indexedDbStore } from 'turnloop/runtime'
 import type { Claim, Store } from '../../src/sessions/store.ts'
 
 type Asked = Exclude<keyof Store, 'watch' | 'announce'>
@@ -13,6 +14,15 @@ export function hooked(store: Store, hook: Hook): Store {
       return (...args: unknown[]) => hook(method, args, () => own.apply(target, args))
     },
   })
+}
+
+/** `work` with a store in a database of its own, which goes with it. */
+export async function inIndexedDb(work: (store: Store) => Promise<unknown>): Promise<void> {
+  const name = crypto.randomUUID()
+  const store = indexedDbStore({ name })
+  await work(store)
+  await store.close()
+  indexedDB.deleteDatabase(name)
 }
 
 /** A door in the test's hand: who passes waits until it opens. */
