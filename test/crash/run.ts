@@ -34,7 +34,7 @@ const seed = Number(values.seed)
 /** One is each point once. `--only` looks through sixteen. */
 const rounds = values.only === undefined ? (values.runs === undefined ? 1 : Number.POSITIVE_INFINITY) : 16
 
-const scenarios = chosen()
+const planned = chosen()
 const world = await World.start()
 const tally = new Tally()
 const failures: Outcome[] = []
@@ -44,7 +44,7 @@ console.log(
   `seed ${seed}, ${values.runs === undefined ? 'each point once, those of control in turn' : `until ${wanted} deaths`}`,
 )
 
-await Promise.all(Array.from({ length: Number(values.parallel) }, () => runLane(scenarios)))
+await Promise.all(Array.from({ length: Number(values.parallel) }, () => runLane(planned)))
 if (unreached().length > 0) await runLane(furtherTries())
 await world.close()
 
